@@ -35,12 +35,12 @@ fn finish(mut key: Jwk, key_use: &str) -> Result<Jwk, JoseError> {
     Ok(key)
 }
 
-fn public(bytes: &[u8]) -> Option<String> {
-    Some(URL_SAFE_NO_PAD.encode(bytes))
+fn public(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn private(bytes: &[u8]) -> Option<PrivateMember> {
-    Some(PrivateMember::new(URL_SAFE_NO_PAD.encode(bytes)))
+fn private(bytes: &[u8]) -> PrivateMember {
+    PrivateMember::new(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn rsa_2048() -> Result<Jwk, JoseError> {
@@ -51,14 +51,14 @@ fn rsa_2048() -> Result<Jwk, JoseError> {
         .map_err(|_| JoseError::Generation)?;
     Ok(Jwk {
         kty: "RSA".to_owned(),
-        n: public(key.modulus.as_bytes()),
-        e: public(key.public_exponent.as_bytes()),
-        d: private(key.private_exponent.as_bytes()),
-        p: private(key.prime1.as_bytes()),
-        q: private(key.prime2.as_bytes()),
-        dp: private(key.exponent1.as_bytes()),
-        dq: private(key.exponent2.as_bytes()),
-        qi: private(key.coefficient.as_bytes()),
+        n: Some(public(key.modulus.as_bytes())),
+        e: Some(public(key.public_exponent.as_bytes())),
+        d: Some(private(key.private_exponent.as_bytes())),
+        p: Some(private(key.prime1.as_bytes())),
+        q: Some(private(key.prime2.as_bytes())),
+        dp: Some(private(key.exponent1.as_bytes())),
+        dq: Some(private(key.exponent2.as_bytes())),
+        qi: Some(private(key.coefficient.as_bytes())),
         ..Jwk::default()
     })
 }
@@ -80,9 +80,9 @@ fn ec_p256() -> Result<Jwk, JoseError> {
     Ok(Jwk {
         kty: "EC".to_owned(),
         crv: Some("P-256".to_owned()),
-        x: public(x),
-        y: public(y),
-        d: private(scalar.as_ref()),
+        x: Some(public(x)),
+        y: Some(public(y)),
+        d: Some(private(scalar.as_ref())),
         ..Jwk::default()
     })
 }
@@ -94,8 +94,8 @@ fn ed25519() -> Result<Jwk, JoseError> {
     Ok(Jwk {
         kty: "OKP".to_owned(),
         crv: Some("Ed25519".to_owned()),
-        x: public(pair.public_key().as_ref()),
-        d: private(seed.as_ref()),
+        x: Some(public(pair.public_key().as_ref())),
+        d: Some(private(seed.as_ref())),
         ..Jwk::default()
     })
 }

@@ -20,7 +20,7 @@ pub(super) enum PublicKey {
     /// RSA keys serve six algorithms; each parsed form is made at first use, since most stay unused.
     Rsa {
         components: PublicKeyComponents<Vec<u8>>,
-        parsed: [OnceLock<ParsedPublicKey>; 6],
+        parsed: Box<[OnceLock<ParsedPublicKey>; 6]>,
     },
     Ec {
         alg: Alg,
@@ -78,7 +78,7 @@ impl PublicKey {
             Self::Rsa { components, parsed } => {
                 let slot = Alg::RSA
                     .iter()
-                    .zip(parsed)
+                    .zip(parsed.iter())
                     .find_map(|(of, slot)| (*of == alg).then_some(slot))
                     .ok_or(JoseError::AlgNotAllowed(alg))?;
                 if let Some(key) = slot.get() {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -257,18 +258,18 @@ impl Signer {
         header_typ: Option<&str>,
         claims: &T,
     ) -> Result<String, JoseError> {
-        let rare;
-        let header = match header_typ {
-            None => &self.untyped,
-            Some(typ) => match self.typed.iter().find(|(common, _)| *common == typ) {
-                Some((_, header)) => header,
-                None => {
-                    rare = encode_header(self.alg, Some(typ), Some(&self.kid))?;
-                    &rare
-                }
-            },
+        let known = match header_typ {
+            None => Some(&self.untyped),
+            Some(typ) => self
+                .typed
+                .iter()
+                .find_map(|(common, header)| (*common == typ).then_some(header)),
         };
-        let mut token = encode_claims(header, claims, self.key.signature_len())?;
+        let header = match known {
+            Some(header) => Cow::Borrowed(header.as_str()),
+            None => Cow::Owned(encode_header(self.alg, header_typ, Some(&self.kid))?),
+        };
+        let mut token = encode_claims(&header, claims, self.key.signature_len())?;
         self.key.append_signature(self.alg, &mut token)?;
         Ok(token)
     }
