@@ -16,3 +16,5 @@ pub mod permissions;
 pub mod plugins;
 pub mod products;
 pub mod roles;
+pub mod jose;
+pub mod secrets;
