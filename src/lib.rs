@@ -18,3 +18,4 @@ pub mod products;
 pub mod roles;
 pub mod jose;
 pub mod secrets;
+pub mod settings;
