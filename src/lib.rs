@@ -19,3 +19,4 @@ pub mod roles;
 pub mod jose;
 pub mod secrets;
 pub mod settings;
+pub mod pages;
