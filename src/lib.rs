@@ -1,1 +1,3 @@
+//! A multi-tenant OpenID Connect provider and identity server.
 
+pub mod store;
