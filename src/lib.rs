@@ -20,3 +20,6 @@ pub mod jose;
 pub mod secrets;
 pub mod settings;
 pub mod pages;
+//! A multi-tenant OpenID Connect provider and identity server.
+
+pub mod store;
