@@ -2,8 +2,5 @@
 
 pub mod attempts;
 pub mod model;
-pub mod passwords;
-pub mod routes;
-pub mod rules;
 
 pub use model::Account;

@@ -1,10 +1,7 @@
 //! Auth groups: the tenants. Each is an OpenID provider with its own keys, clients and accounts.
 
-pub mod bootstrap;
 pub mod model;
 pub mod names;
-pub mod routes;
-pub mod rules;
 pub mod tenant;
 
 pub use model::AuthGroup;

@@ -126,13 +126,13 @@ impl Stored for Challenge {
         let id = ChallengeId::from_record_id(&item.id).ok_or_else(|| JournalError::Corrupt("challenge id".to_owned()))?;
         Ok(StoredChallenge {
             id: item.id.clone(),
-            created_at: Date::from_millis(challenge.issued_at),
+            created_at: Date::from_millis(challenge.created_at),
             uid: id.uid.clone(),
             provider_key: id.key.clone(),
             auth_group: group.to_owned(),
             account_id: id.account.clone(),
             transaction_data: Object::from_json(&challenge.data),
-            state: Some(challenge.state.as_str().to_owned()),
+            state: serde_json::to_value(challenge.state).ok().and_then(|v| v.as_str().map(ToOwned::to_owned)),
             challenge: Some(text),
             expires_at: item.deadline.map(Date::from_millis),
             revision: None,

@@ -57,7 +57,7 @@ pub async fn current(app: &App) -> ApiResult<Arc<Plugins>> {
         return Ok(hit);
     }
     let generation = app.plugins.generation.load(Ordering::Acquire);
-    let newest = app.store.of::<Plugins>().find(Query::new(Filter::All).sort("version", crate::store::Order::Desc).limit(1)).await?.pop();
+    let newest = app.store.of::<Plugins>().find(Query::new(Filter::All).sort("version", crate::store::Order::Descending).limit(1)).await?.pop();
     let found = Arc::new(newest.unwrap_or_else(none));
     if app.plugins.generation.load(Ordering::Acquire) == generation {
         app.plugins.newest.insert((), Arc::clone(&found));
