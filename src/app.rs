@@ -110,7 +110,11 @@ impl Parts {
     }
 
     /// Opens the store and starts the actors.
-    pub async fn start(settings: Settings, clock: Arc<dyn Clock>, setup_code: Option<SecretString>) -> Result<App, StartError> {
+    pub async fn start(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        setup_code: Option<SecretString>,
+    ) -> Result<App, StartError> {
         let store = open_store(&settings, &clock).await?;
         let random = Random::default();
         let hash = &settings.hash;
@@ -149,7 +153,12 @@ impl Parts {
             clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
             plugins: PluginCache::new(max_age),
             limits: Limits::new(&settings.rate_limits),
-            fallback_cookie_keys: settings.security.cookie_keys.iter().map(|k| k.expose_secret().to_owned()).collect(),
+            fallback_cookie_keys: settings
+                .security
+                .cookie_keys
+                .iter()
+                .map(|k| k.expose_secret().to_owned())
+                .collect(),
             settings,
             store,
             clock,
@@ -163,7 +172,10 @@ impl Parts {
 
 async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
     let time = Arc::clone(clock);
-    let mut options = StoreOptions::new(settings.store.url.expose_secret(), Arc::new(move || time.now()));
+    let mut options = StoreOptions::new(
+        settings.store.url.expose_secret(),
+        Arc::new(move || time.now()),
+    );
     options.readers = settings.store.readers.get();
     options.max_connections = settings.store.pool_maximum.get();
     options.timeout = Duration::from_secs(settings.store.connect_timeout_seconds.get());

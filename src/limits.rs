@@ -40,16 +40,30 @@ impl Limits {
             (LimitClass::Passkeys, settings.passkeys),
             (LimitClass::Lookups, settings.lookups),
         ];
-        let classes = all.into_iter().filter(|(_, l)| settings.enabled && l.enabled).map(|(c, l)| (c, RateLimiter::keyed(quota(l)))).collect();
-        Self { classes, clock: DefaultClock::default() }
+        let classes = all
+            .into_iter()
+            .filter(|(_, l)| settings.enabled && l.enabled)
+            .map(|(c, l)| (c, RateLimiter::keyed(quota(l))))
+            .collect();
+        Self {
+            classes,
+            clock: DefaultClock::default(),
+        }
     }
 
     /// 429 with `Retry-After` once the subject has used up its share.
     pub fn check(&self, class: LimitClass, subject: &str) -> ApiResult<()> {
-        let Some((_, limiter)) = self.classes.iter().find(|(c, _)| *c == class) else { return Ok(()) };
+        let Some((_, limiter)) = self.classes.iter().find(|(c, _)| *c == class) else {
+            return Ok(());
+        };
         match limiter.check_key(&subject.to_owned()) {
             Ok(()) => Ok(()),
-            Err(until) => Err(ApiError::too_many(until.wait_time_from(self.clock.now()).as_secs().saturating_add(1))),
+            Err(until) => Err(ApiError::too_many(
+                until
+                    .wait_time_from(self.clock.now())
+                    .as_secs()
+                    .saturating_add(1),
+            )),
         }
     }
 
@@ -63,6 +77,11 @@ impl Limits {
 }
 
 fn quota(limit: RateLimit) -> Quota {
-    let every = Duration::from_secs(60).checked_div(limit.per_minute.get()).unwrap_or(Duration::from_millis(1)).max(Duration::from_nanos(1));
-    Quota::with_period(every).unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN)).allow_burst(limit.burst)
+    let every = Duration::from_secs(60)
+        .checked_div(limit.per_minute.get())
+        .unwrap_or(Duration::from_millis(1))
+        .max(Duration::from_nanos(1));
+    Quota::with_period(every)
+        .unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN))
+        .allow_burst(limit.burst)
 }

@@ -67,13 +67,18 @@ impl<'de> Deserialize<'de> for Number {
                 Ok(Number::Int(n))
             }
             fn visit_u64<E: Error>(self, n: u64) -> Result<Number, E> {
-                i64::try_from(n).map(Number::Int).map_err(|_| E::custom("number too large"))
+                i64::try_from(n)
+                    .map(Number::Int)
+                    .map_err(|_| E::custom("number too large"))
             }
             fn visit_f64<E: Error>(self, n: f64) -> Result<Number, E> {
                 Ok(Number::Float(n))
             }
             fn visit_str<E: Error>(self, s: &str) -> Result<Number, E> {
-                s.trim().parse::<f64>().map(Number::Float).map_err(|_| E::custom("not a number"))
+                s.trim()
+                    .parse::<f64>()
+                    .map(Number::Float)
+                    .map_err(|_| E::custom("not a number"))
             }
         }
         d.deserialize_any(V)

@@ -55,29 +55,54 @@ pub struct ClientGrants {
 
 /// The nine permissions every member of a group holds, in stored order.
 pub fn member_permissions(group: &str) -> Vec<String> {
-    MEMBER_PERMISSIONS.iter().map(|p| format!("{group}-{p}")).collect()
+    MEMBER_PERMISSIONS
+        .iter()
+        .map(|p| format!("{group}-{p}"))
+        .collect()
 }
 
 /// An organization of the group by id, external id or alias.
-pub async fn find_organization(store: &Store, group: &str, key: &str) -> Result<Option<Organization>, StoreError> {
+pub async fn find_organization(
+    store: &Store,
+    group: &str,
+    key: &str,
+) -> Result<Option<Organization>, StoreError> {
     let organizations = store.of::<Organization>();
-    if let Some(found) = organizations.get(key).await?.filter(|o| o.auth_group == group) {
+    if let Some(found) = organizations
+        .get(key)
+        .await?
+        .filter(|o| o.auth_group == group)
+    {
         return Ok(Some(found));
     }
     organizations
-        .find_one(and([eq("authGroup", group), or([eq("externalId", key), eq("alias", key.to_lowercase())])]))
+        .find_one(and([
+            eq("authGroup", group),
+            or([eq("externalId", key), eq("alias", key.to_lowercase())]),
+        ]))
         .await
 }
 
 impl UserGrants {
     /// Reads what the account's access entries refer to: three reads whatever their number.
-    pub async fn load(store: &Store, group: &AuthGroup, account: &Account, filter: &AccessFilter) -> Result<Self, StoreError> {
+    pub async fn load(
+        store: &Store,
+        group: &AuthGroup,
+        account: &Account,
+        filter: &AccessFilter,
+    ) -> Result<Self, StoreError> {
         let only = match &filter.organization {
-            Some(key) => find_organization(store, &group.id, key).await?.map(|o| o.id),
+            Some(key) => find_organization(store, &group.id, key)
+                .await?
+                .map(|o| o.id),
             None => None,
         };
-        let entries: Vec<&OrganizationAccess> =
-            account.access.iter().map(|e| &e.organization).filter(|e| only.as_ref().is_none_or(|id| *id == e.id)).collect();
+        let entries: Vec<&OrganizationAccess> = account
+            .access
+            .iter()
+            .map(|e| &e.organization)
+            .filter(|e| only.as_ref().is_none_or(|id| *id == e.id))
+            .collect();
         let mut out = Self {
             sub: account.id.clone(),
             group: group.id.clone(),
@@ -89,25 +114,42 @@ impl UserGrants {
             return Ok(out);
         }
         let ids = |f: fn(&OrganizationAccess) -> &[String]| -> Vec<String> {
-            entries.iter().flat_map(|e| f(e).iter().cloned()).collect::<HashSet<_>>().into_iter().collect()
+            entries
+                .iter()
+                .flat_map(|e| f(e).iter().cloned())
+                .collect::<HashSet<_>>()
+                .into_iter()
+                .collect()
         };
         let in_group = || eq("authGroup", group.id.as_str());
-        let (organization_store, domain_store, role_store) = (store.of::<Organization>(), store.of::<Domain>(), store.of::<Role>());
+        let (organization_store, domain_store, role_store) = (
+            store.of::<Organization>(),
+            store.of::<Domain>(),
+            store.of::<Role>(),
+        );
         let (organizations, domains, roles) = tokio::try_join!(
-            organization_store.find(and([in_group(), any_of("_id", entries.iter().map(|e| e.id.clone()))])),
+            organization_store.find(and([
+                in_group(),
+                any_of("_id", entries.iter().map(|e| e.id.clone()))
+            ])),
             domain_store.find(and([in_group(), any_of("_id", ids(|e| &e.domains))])),
             role_store.find(and([in_group(), any_of("_id", ids(|e| &e.roles))])),
         )?;
-        let organizations: HashMap<&str, &Organization> = organizations.iter().map(|o| (o.id.as_str(), o)).collect();
+        let organizations: HashMap<&str, &Organization> =
+            organizations.iter().map(|o| (o.id.as_str(), o)).collect();
         let domains: HashMap<&str, &Domain> = domains.iter().map(|d| (d.id.as_str(), d)).collect();
         let roles: HashMap<&str, &Role> = roles.iter().map(|r| (r.id.as_str(), r)).collect();
         for entry in entries {
-            let Some(organization) = organizations.get(entry.id.as_str()) else { continue };
+            let Some(organization) = organizations.get(entry.id.as_str()) else {
+                continue;
+            };
             let terms = &entry.terms;
             if terms.required && !(terms.accepted && terms.terms_accepted_on.is_some()) {
                 continue;
             }
-            if organization.restrict_email_domains && !(has_domains(organization) && organization.allows_email(&account.email)) {
+            if organization.restrict_email_domains
+                && !(has_domains(organization) && organization.allows_email(&account.email))
+            {
                 continue;
             }
             out.organizations.push(one(entry, &domains, &roles, filter));
@@ -139,22 +181,45 @@ impl UserGrants {
             }
         };
         let per_org = |f: &dyn Fn(&OrganizationGrants) -> String| -> Map<String, Json> {
-            self.organizations.iter().map(|o| (o.stored.id.clone(), f(o))).filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, Json::String(v))).collect()
+            self.organizations
+                .iter()
+                .map(|o| (o.stored.id.clone(), f(o)))
+                .filter(|(_, v)| !v.is_empty())
+                .map(|(k, v)| (k, Json::String(v)))
+                .collect()
         };
         add("domains", per_org(&|o| o.domains.join(" ")));
         add("products", per_org(&OrganizationGrants::product_claim));
         let mut roles = per_org(&|o| role_claim(&o.roles));
-        let misc: Vec<Role> = self.organizations.iter().flat_map(|o| o.misc_roles.iter().cloned()).collect();
+        let misc: Vec<Role> = self
+            .organizations
+            .iter()
+            .flat_map(|o| o.misc_roles.iter().cloned())
+            .collect();
         if !misc.is_empty() {
             roles.insert("misc".into(), role_claim(&misc).into());
         }
         add("productRoles", roles);
-        let mut permissions = per_org(&|o| if o.with_permissions { permission_claim(&o.roles) } else { String::new() });
-        let member = if self.member { member_permissions(&self.group).join(" ") } else { String::new() };
+        let mut permissions = per_org(&|o| {
+            if o.with_permissions {
+                permission_claim(&o.roles)
+            } else {
+                String::new()
+            }
+        });
+        let member = if self.member {
+            member_permissions(&self.group).join(" ")
+        } else {
+            String::new()
+        };
         permissions.insert("member".into(), member.into());
         add("permissions", permissions);
         if !self.organizations.is_empty() {
-            let ids: Vec<&str> = self.organizations.iter().map(|o| o.stored.id.as_str()).collect();
+            let ids: Vec<&str> = self
+                .organizations
+                .iter()
+                .map(|o| o.stored.id.as_str())
+                .collect();
             out.insert("orgs".into(), ids.join(" ").into());
         }
         out
@@ -162,7 +227,11 @@ impl UserGrants {
 
     /// The full form.
     pub fn full(&self) -> Json {
-        let access: Vec<Json> = self.organizations.iter().map(|o| json!({ "organization": o.full() })).collect();
+        let access: Vec<Json> = self
+            .organizations
+            .iter()
+            .map(|o| json!({ "organization": o.full() }))
+            .collect();
         json!({
             "sub": self.sub,
             "type": "user",
@@ -178,19 +247,30 @@ impl UserGrants {
 }
 
 fn has_domains(organization: &Organization) -> bool {
-    organization.email_domains.iter().any(|d| d.as_str().is_some())
+    organization
+        .email_domains
+        .iter()
+        .any(|d| d.as_str().is_some())
 }
 
-fn one(entry: &OrganizationAccess, domains: &HashMap<&str, &Domain>, roles: &HashMap<&str, &Role>, filter: &AccessFilter) -> OrganizationGrants {
+fn one(
+    entry: &OrganizationAccess,
+    domains: &HashMap<&str, &Domain>,
+    roles: &HashMap<&str, &Role>,
+    filter: &AccessFilter,
+) -> OrganizationGrants {
     let held: Vec<&Domain> = entry
         .domains
         .iter()
         .filter_map(|id| domains.get(id.as_str()).copied())
-        .filter(|d| d.organization == entry.id && filter.domain.as_ref().is_none_or(|only| *only == d.id))
+        .filter(|d| {
+            d.organization == entry.id && filter.domain.as_ref().is_none_or(|only| *only == d.id)
+        })
         .collect();
     let mut products: Vec<String> = Vec::new();
     for product in held.iter().flat_map(|d| &d.associated_org_products) {
-        if filter.product.as_ref().is_none_or(|only| only == product) && !products.contains(product) {
+        if filter.product.as_ref().is_none_or(|only| only == product) && !products.contains(product)
+        {
             products.push(product.clone());
         }
     }
@@ -202,7 +282,11 @@ fn one(entry: &OrganizationAccess, domains: &HashMap<&str, &Domain>, roles: &Has
         misc_roles: Vec::new(),
         with_permissions: !filter.exclude_permissions,
     };
-    let usable = entry.roles.iter().filter_map(|id| roles.get(id.as_str()).copied()).filter(|r| r.organization.as_ref().is_none_or(|o| *o == entry.id));
+    let usable = entry
+        .roles
+        .iter()
+        .filter_map(|id| roles.get(id.as_str()).copied())
+        .filter(|r| r.organization.as_ref().is_none_or(|o| *o == entry.id));
     for role in usable {
         if out.products.contains(&role.product) {
             out.roles.push(role.clone());
@@ -219,9 +303,16 @@ impl OrganizationGrants {
         let entries: Vec<String> = self
             .products
             .iter()
-            .map(|id| match self.roles.iter().find(|r| r.product == *id).and_then(|r| r.product_coded_id.as_deref()) {
-                Some(coded) => format!("{id},{coded}"),
-                None => id.clone(),
+            .map(|id| {
+                match self
+                    .roles
+                    .iter()
+                    .find(|r| r.product == *id)
+                    .and_then(|r| r.product_coded_id.as_deref())
+                {
+                    Some(coded) => format!("{id},{coded}"),
+                    None => id.clone(),
+                }
             })
             .collect();
         entries.join(" ")
@@ -233,7 +324,10 @@ impl OrganizationGrants {
             map.remove("termsOfAccess");
         }
         let brief = |roles: &[Role]| -> Vec<Json> {
-            roles.iter().map(|r| json!({ "id": r.id, "name": r.name, "associatedProduct": r.product })).collect()
+            roles
+                .iter()
+                .map(|r| json!({ "id": r.id, "name": r.name, "associatedProduct": r.product }))
+                .collect()
         };
         let mut out = json!({
             "id": self.stored.id,
@@ -302,7 +396,11 @@ fn permission_claim(roles: &[Role]) -> String {
 impl ClientGrants {
     /// Roles that no longer exist are left out.
     pub async fn load(store: &Store, group: &str, client: &Client) -> Result<Self, StoreError> {
-        let Some(access) = client.access.as_ref().filter(|a| a.product.is_some() && !a.roles.is_empty()) else {
+        let Some(access) = client
+            .access
+            .as_ref()
+            .filter(|a| a.product.is_some() && !a.roles.is_empty())
+        else {
             return Ok(Self::default());
         };
         let product = access.product.clone().unwrap_or_default();
@@ -311,10 +409,16 @@ impl ClientGrants {
             .find(and([
                 eq("authGroup", group),
                 eq("product", product.as_str()),
-                or([any_of("_id", access.roles.clone()), any_of("codedId", access.roles.clone())]),
+                or([
+                    any_of("_id", access.roles.clone()),
+                    any_of("codedId", access.roles.clone()),
+                ]),
             ]))
             .await?;
-        Ok(Self { product: Some(product), roles })
+        Ok(Self {
+            product: Some(product),
+            roles,
+        })
     }
 
     pub fn roles_claim(&self) -> String {
@@ -334,7 +438,16 @@ impl ClientGrants {
 pub async fn core_products(store: &Store, group: &str) -> Result<Vec<Product>, StoreError> {
     let mut found = store
         .of::<Product>()
-        .find(and([eq("authGroup", group), any_of("meta.core", [crate::products::model::GROUP_ADMIN, crate::products::model::ORG_ADMIN])]))
+        .find(and([
+            eq("authGroup", group),
+            any_of(
+                "meta.core",
+                [
+                    crate::products::model::GROUP_ADMIN,
+                    crate::products::model::ORG_ADMIN,
+                ],
+            ),
+        ]))
         .await?;
     found.retain(|p| p.core && p.kind.as_deref() == Some("global"));
     found.sort_by_key(|p| p.meta.core.as_deref() != Some(crate::products::model::GROUP_ADMIN));

@@ -19,7 +19,10 @@ pub enum Outcome {
     /// Wrong, unknown, blocked, locked or not verified: a caller learns no more than that.
     Refused,
     /// This very failure locked the account, for so many hours.
-    LockedOut { threshold: i64, hours: f64 },
+    LockedOut {
+        threshold: i64,
+        hours: f64,
+    },
 }
 
 impl From<HashError> for ApiError {
@@ -36,18 +39,29 @@ pub async fn find(app: &App, group: &str, name: &str) -> Result<Option<Account>,
     if name.is_empty() || name.len() > 512 {
         return Ok(None);
     }
-    let mut found = app.store.of::<Account>().find(by_login_name(group, name)).await?;
+    let mut found = app
+        .store
+        .of::<Account>()
+        .find(by_login_name(group, name))
+        .await?;
     // an address names its owner before it can be somebody's user name
     let lower = name.trim().to_lowercase();
     found.sort_by_key(|a| a.email.to_lowercase() != lower);
     Ok(found.into_iter().next())
 }
 
-pub async fn check_password(app: &App, tenant: &Tenant, name: &str, password: &str) -> ApiResult<Outcome> {
+pub async fn check_password(
+    app: &App,
+    tenant: &Tenant,
+    name: &str,
+    password: &str,
+) -> ApiResult<Outcome> {
     let secret = || SecretString::from(password.to_owned());
     let account = find(app, tenant.id(), name).await?;
     let config = &tenant.group.config;
-    let Some(account) = account.filter(|a| a.is_usable() && (a.verified || !config.require_verified)) else {
+    let Some(account) =
+        account.filter(|a| a.is_usable() && (a.verified || !config.require_verified))
+    else {
         // as slow as a real check, so that the answer's time tells nothing
         app.hasher.verify_dummy(secret()).await?;
         return Ok(Outcome::Refused);
@@ -63,7 +77,10 @@ pub async fn check_password(app: &App, tenant: &Tenant, name: &str, password: &s
                 rehash_password(app, &account, secret()).await?;
             }
             if thresholds.enabled {
-                app.store.of::<LoginAttempt>().delete_many(of_account(tenant.id(), &account.id)).await?;
+                app.store
+                    .of::<LoginAttempt>()
+                    .delete_many(of_account(tenant.id(), &account.id))
+                    .await?;
             }
             Ok(Outcome::Accepted(Box::new(account)))
         }
@@ -77,7 +94,11 @@ fn of_account(group: &str, account: &str) -> crate::store::Filter {
 }
 
 async fn locked_out(app: &App, group: &str, account: &str) -> Result<bool, StoreError> {
-    let found = app.store.of::<LoginTimeout>().find_one(of_account(group, account)).await?;
+    let found = app
+        .store
+        .of::<LoginTimeout>()
+        .find_one(of_account(group, account))
+        .await?;
     Ok(found.is_some_and(|t| t.expires_at > app.date()))
 }
 
@@ -102,15 +123,27 @@ async fn failed(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<Outc
     let now = app.date();
     let attempts = app.store.of::<LoginAttempt>();
     attempts
-        .insert(&LoginAttempt { id: app.random.uuid(), created_at: now, auth_group: group.to_owned(), account_id: account.id.clone(), version: 0 })
+        .insert(&LoginAttempt {
+            id: app.random.uuid(),
+            created_at: now,
+            auth_group: group.to_owned(),
+            account_id: account.id.clone(),
+            version: 0,
+        })
         .await?;
     let thresholds = &tenant.group.config.failed_login_thresholds;
-    let threshold = thresholds.threshold.as_i64().filter(|n| *n > 0).unwrap_or(5);
+    let threshold = thresholds
+        .threshold
+        .as_i64()
+        .filter(|n| *n > 0)
+        .unwrap_or(5);
     let count = attempts.count(of_account(group, &account.id)).await?;
     if i64::try_from(count).unwrap_or(i64::MAX) < threshold {
         return Ok(Outcome::Refused);
     }
-    let hours = Some(thresholds.duration.as_f64()).filter(|h| h.is_finite() && *h > 0.0).unwrap_or(2.0);
+    let hours = Some(thresholds.duration.as_f64())
+        .filter(|h| h.is_finite() && *h > 0.0)
+        .unwrap_or(2.0);
     #[allow(clippy::cast_possible_truncation)]
     let life = (hours * 3_600_000.0).min(1.0e14) as i64;
     let timeout = LoginTimeout {
@@ -132,7 +165,13 @@ async fn failed(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<Outc
 
 /// Lifts a lock-out and forgets failed attempts.
 pub async fn clear(app: &App, group: &str, account: &str) -> Result<(), StoreError> {
-    app.store.of::<LoginTimeout>().delete_many(of_account(group, account)).await?;
-    app.store.of::<LoginAttempt>().delete_many(of_account(group, account)).await?;
+    app.store
+        .of::<LoginTimeout>()
+        .delete_many(of_account(group, account))
+        .await?;
+    app.store
+        .of::<LoginAttempt>()
+        .delete_many(of_account(group, account))
+        .await?;
     Ok(())
 }

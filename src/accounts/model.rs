@@ -24,19 +24,28 @@ pub static ACCOUNTS: Collection = Collection {
 pub static LOGIN_ATTEMPTS: Collection = Collection {
     name: "login-attempts",
     indexes: &[Index::plain(&["authGroup", "accountId"])],
-    expiry: &[Expiry { field: "createdAt", after_seconds: 3600 }],
+    expiry: &[Expiry {
+        field: "createdAt",
+        after_seconds: 3600,
+    }],
 };
 
 pub static LOGIN_TIMEOUTS: Collection = Collection {
     name: "login-timouts",
     indexes: &[Index::unique(&["accountId", "authGroup"])],
-    expiry: &[Expiry { field: "expiresAt", after_seconds: 0 }],
+    expiry: &[Expiry {
+        field: "expiresAt",
+        after_seconds: 0,
+    }],
 };
 
 pub static PASSWORD_HISTORY: Collection = Collection {
     name: "p-histories",
     indexes: &[Index::plain(&["authGroup", "accountId", "-createdAt"])],
-    expiry: &[Expiry { field: "createdAt", after_seconds: 31_536_000 }],
+    expiry: &[Expiry {
+        field: "createdAt",
+        after_seconds: 31_536_000,
+    }],
 };
 
 /// Members that never leave the server.
@@ -131,7 +140,10 @@ pub struct MyNotifications {
 
 impl Default for MyNotifications {
     fn default() -> Self {
-        Self { profile_requests: true, extra: Object::default() }
+        Self {
+            profile_requests: true,
+            extra: Object::default(),
+        }
     }
 }
 

@@ -115,15 +115,21 @@ impl Metadata {
     }
 
     pub fn token_auth(&self) -> &str {
-        self.token_endpoint_auth_method.as_deref().unwrap_or("client_secret_basic")
+        self.token_endpoint_auth_method
+            .as_deref()
+            .unwrap_or("client_secret_basic")
     }
 
     pub fn introspection_auth(&self) -> &str {
-        self.introspection_endpoint_auth_method.as_deref().unwrap_or_else(|| self.token_auth())
+        self.introspection_endpoint_auth_method
+            .as_deref()
+            .unwrap_or_else(|| self.token_auth())
     }
 
     pub fn revocation_auth(&self) -> &str {
-        self.revocation_endpoint_auth_method.as_deref().unwrap_or_else(|| self.token_auth())
+        self.revocation_endpoint_auth_method
+            .as_deref()
+            .unwrap_or_else(|| self.token_auth())
     }
 
     pub fn has_grant(&self, grant: &str) -> bool {
@@ -145,7 +151,11 @@ impl Metadata {
 
 /// A time that may be in milliseconds, as seconds.
 pub fn seconds(value: i64) -> i64 {
-    if value > 100_000_000_000 { value / 1000 } else { value }
+    if value > 100_000_000_000 {
+        value / 1000
+    } else {
+        value
+    }
 }
 
 /// Whether the secret may be part of an answer.

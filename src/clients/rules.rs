@@ -25,7 +25,10 @@ impl ClientCache {
         if let Some(age) = max_age {
             builder = builder.time_to_live(age);
         }
-        Self { by_id: builder.build(), generation: AtomicU64::new(0) }
+        Self {
+            by_id: builder.build(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// Forgets a client after a write to it.
@@ -37,12 +40,16 @@ impl ClientCache {
 
 /// Is the client the group's? Old records name the group by its alias.
 pub fn belongs(client: &Client, tenant: &Tenant) -> bool {
-    client.payload.auth_group == tenant.id() || client.payload.auth_group == tenant.group.pretty_name
+    client.payload.auth_group == tenant.id()
+        || client.payload.auth_group == tenant.group.pretty_name
 }
 
 /// Restricts a query to the group's clients.
 pub fn of_group(tenant: &Tenant) -> Filter {
-    or([eq("payload.auth_group", tenant.id()), eq("payload.auth_group", tenant.group.pretty_name.as_str())])
+    or([
+        eq("payload.auth_group", tenant.id()),
+        eq("payload.auth_group", tenant.group.pretty_name.as_str()),
+    ])
 }
 
 /// The group's client with that id, from memory if it was used lately.
@@ -51,7 +58,9 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
         return Ok(Some(hit).filter(|c| belongs(c, tenant)));
     }
     let generation = app.clients.generation.load(Ordering::Acquire);
-    let Some(found) = app.store.of::<Client>().get(id).await? else { return Ok(None) };
+    let Some(found) = app.store.of::<Client>().get(id).await? else {
+        return Ok(None);
+    };
     let found = Arc::new(found);
     if !belongs(&found, tenant) {
         return Ok(None);
@@ -63,7 +72,16 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
 }
 
 /// Is the name taken by another client of the group?
-pub async fn name_taken(app: &App, tenant: &Tenant, name: &str, except: Option<&str>) -> Result<bool, StoreError> {
-    let found = app.store.of::<Client>().find(and([eq("payload.client_name", name), of_group(tenant)])).await?;
+pub async fn name_taken(
+    app: &App,
+    tenant: &Tenant,
+    name: &str,
+    except: Option<&str>,
+) -> Result<bool, StoreError> {
+    let found = app
+        .store
+        .of::<Client>()
+        .find(and([eq("payload.client_name", name), of_group(tenant)]))
+        .await?;
     Ok(found.iter().any(|c| except != Some(c.id.as_str())))
 }

@@ -169,7 +169,9 @@ impl Ctx {
 
     /// The group of the request; the route's steps put it there.
     pub fn tenant(&self) -> ApiResult<&Arc<Tenant>> {
-        self.tenant.as_ref().ok_or_else(|| ApiError::not_implemented("authGroup is required"))
+        self.tenant
+            .as_ref()
+            .ok_or_else(|| ApiError::not_implemented("authGroup is required"))
     }
 
     pub fn group_id(&self) -> ApiResult<&str> {
@@ -177,7 +179,9 @@ impl Ctx {
     }
 
     pub fn organization(&self) -> ApiResult<&Organization> {
-        self.organization.as_ref().ok_or_else(|| ApiError::precondition_required("organization is required"))
+        self.organization
+            .as_ref()
+            .ok_or_else(|| ApiError::precondition_required("organization is required"))
     }
 
     /// The caller's id, 401 without one.
@@ -200,12 +204,18 @@ impl Ctx {
 
     /// The issuer of the request's group on the request's host.
     pub fn issuer(&self) -> ApiResult<String> {
-        Ok(self.tenant()?.issuer(&self.app, self.custom_domain.as_deref()))
+        Ok(self
+            .tenant()?
+            .issuer(&self.app, self.custom_domain.as_deref()))
     }
 
     /// The client's address, for limits and records.
     pub fn peer(&self) -> String {
-        self.req.hosts.peer.map(|ip| ip.to_string()).unwrap_or_default()
+        self.req
+            .hosts
+            .peer
+            .map(|ip| ip.to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -216,7 +226,11 @@ pub async fn run(mut ctx: Ctx) -> ApiResult<Reply> {
     }
     let no_cache = ctx.no_cache;
     let reply = (ctx.route.handler)(ctx).await?;
-    Ok(if no_cache { crate::http::reply::no_cache(reply) } else { reply })
+    Ok(if no_cache {
+        crate::http::reply::no_cache(reply)
+    } else {
+        reply
+    })
 }
 
 async fn pass(ctx: &mut Ctx, step: &Step) -> ApiResult<()> {
@@ -247,14 +261,17 @@ async fn pass(ctx: &mut Ctx, step: &Step) -> ApiResult<()> {
         Step::NotificationsOn => {
             let plugins = ctx.plugins().await?;
             if !plugins.notifications.enabled {
-                return Err(ApiError::switched_off("Global notifications are not enabled"));
+                return Err(ApiError::switched_off(
+                    "Global notifications are not enabled",
+                ));
             }
             if !ctx.tenant()?.group.plugin_options.notification.enabled {
-                return Err(ApiError::switched_off("This group does not have notifications enabled"));
+                return Err(ApiError::switched_off(
+                    "This group does not have notifications enabled",
+                ));
             }
             Ok(())
         }
         Step::Limit(class) => ctx.app.limits.check(*class, &ctx.peer()),
     }
 }
-

@@ -30,7 +30,10 @@ fn unrecognized(ctx: &Ctx, group: &str) -> ApiError {
 }
 
 fn on_service_host(ctx: &Ctx) -> bool {
-    ctx.req.hosts.effective.eq_ignore_ascii_case(ctx.app.settings.service_host())
+    ctx.req
+        .hosts
+        .effective
+        .eq_ignore_ascii_case(ctx.app.settings.service_host())
 }
 
 /// The service's host passes; an alias host selects its group.
@@ -46,7 +49,14 @@ pub async fn host(ctx: &mut Ctx) -> ApiResult<()> {
             Ok(())
         }
         None => {
-            let first = ctx.req.path().split('/').nth(1).filter(|s| !s.is_empty()).unwrap_or("undefined").to_owned();
+            let first = ctx
+                .req
+                .path()
+                .split('/')
+                .nth(1)
+                .filter(|s| !s.is_empty())
+                .unwrap_or("undefined")
+                .to_owned();
             Err(unrecognized(ctx, &first))
         }
     }
@@ -72,8 +82,13 @@ fn check_name(ctx: &Ctx, name: &str) -> ApiResult<()> {
     }
     if names::is_protected(name) {
         let path = ctx.req.path();
-        let below = path.get(..4).filter(|p| p.eq_ignore_ascii_case("/api")).map_or(path, |_| path.get(4..).unwrap_or_default());
-        return Err(ApiError::not_implemented(format!("Group id/alias attempted was '{name}' with path: {below}")));
+        let below = path
+            .get(..4)
+            .filter(|p| p.eq_ignore_ascii_case("/api"))
+            .map_or(path, |_| path.get(4..).unwrap_or_default());
+        return Err(ApiError::not_implemented(format!(
+            "Group id/alias attempted was '{name}' with path: {below}"
+        )));
     }
     Ok(())
 }
@@ -89,7 +104,12 @@ pub async fn root_group(ctx: &mut Ctx) -> ApiResult<()> {
 
 async fn resolve(ctx: &mut Ctx, name: String) -> ApiResult<()> {
     check_name(ctx, &name)?;
-    let tenant = ctx.app.tenants.active(&ctx.app, &name).await?.ok_or_else(not_found)?;
+    let tenant = ctx
+        .app
+        .tenants
+        .active(&ctx.app, &name)
+        .await?
+        .ok_or_else(not_found)?;
     ctx.custom_domain = None;
     if !on_service_host(ctx) {
         if tenant.group.alias_dns_oidc.as_deref() != Some(ctx.req.hosts.effective.as_str()) {
@@ -108,7 +128,12 @@ pub async fn group_even_inactive(ctx: &mut Ctx) -> ApiResult<()> {
         return Err(ApiError::precondition_required("authGroup is required"));
     }
     check_name(ctx, &name)?;
-    let tenant = ctx.app.tenants.find(&ctx.app, &name).await?.ok_or_else(not_found)?;
+    let tenant = ctx
+        .app
+        .tenants
+        .find(&ctx.app, &name)
+        .await?
+        .ok_or_else(not_found)?;
     ctx.typed_group = name;
     ctx.tenant = Some(tenant);
     Ok(())
@@ -120,12 +145,17 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
         return Ok(());
     }
     let core = tenant.core(&ctx.app.store).await?.ok_or_else(|| {
-        ApiError::failed_dependency("Primary Org for this AuthGroup was not identified. Contact the admin.")
+        ApiError::failed_dependency(
+            "Primary Org for this AuthGroup was not identified. Contact the admin.",
+        )
     })?;
     let wanted = if ctx.route.path == "/api/{group}/organizations/{id}" {
         ctx.req.try_param("id").map(ToOwned::to_owned)
     } else {
-        ctx.req.try_param("org").or_else(|| ctx.req.header("x-org-context").filter(|h| !h.is_empty())).map(ToOwned::to_owned)
+        ctx.req
+            .try_param("org")
+            .or_else(|| ctx.req.header("x-org-context").filter(|h| !h.is_empty()))
+            .map(ToOwned::to_owned)
     };
     let Some(key) = wanted else {
         ctx.context = Some(core.organization.id.clone());
@@ -136,7 +166,11 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
     } else {
         find_organization(&ctx.app.store, tenant.id(), &key).await?
     };
-    ctx.context = Some(found.as_ref().map_or_else(|| MEMBER.to_owned(), |o| o.id.clone()));
+    ctx.context = Some(
+        found
+            .as_ref()
+            .map_or_else(|| MEMBER.to_owned(), |o| o.id.clone()),
+    );
     if ctx.req.try_param("org").is_some() {
         ctx.organization = found;
     }
@@ -148,14 +182,24 @@ pub async fn organization(ctx: &mut Ctx) -> ApiResult<()> {
     if ctx.organization.is_some() {
         return Ok(());
     }
-    Err(ApiError::not_found(format!("id requested was {}", ctx.req.param("org")?)))
+    Err(ApiError::not_found(format!(
+        "id requested was {}",
+        ctx.req.param("org")?
+    )))
 }
 
 pub async fn product(ctx: &mut Ctx) -> ApiResult<()> {
     let key = ctx.req.param("product")?.to_owned();
     let group = ctx.group_id()?.to_owned();
-    ctx.product =
-        ctx.app.store.of::<Product>().find_one(and([eq("authGroup", group), or([eq("_id", key.as_str()), eq("codedId", key.as_str())])])).await?;
+    ctx.product = ctx
+        .app
+        .store
+        .of::<Product>()
+        .find_one(and([
+            eq("authGroup", group),
+            or([eq("_id", key.as_str()), eq("codedId", key.as_str())]),
+        ]))
+        .await?;
     Ok(())
 }
 
@@ -163,6 +207,12 @@ pub async fn domain(ctx: &mut Ctx) -> ApiResult<()> {
     let key = ctx.req.param("domain")?.to_owned();
     let organization = ctx.organization()?.id.clone();
     let group = ctx.group_id()?.to_owned();
-    ctx.domain = ctx.app.store.of::<Domain>().get(&key).await?.filter(|d| d.auth_group == group && d.organization == organization);
+    ctx.domain = ctx
+        .app
+        .store
+        .of::<Domain>()
+        .get(&key)
+        .await?
+        .filter(|d| d.auth_group == group && d.organization == organization);
     Ok(())
 }

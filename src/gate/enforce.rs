@@ -38,7 +38,13 @@ impl Held {
             Some(action) => (action, true),
             None => (action, false),
         };
-        Some(Self { code: code.to_owned(), target: target.to_lowercase(), action: action.to_lowercase(), own, anywhere })
+        Some(Self {
+            code: code.to_owned(),
+            target: target.to_lowercase(),
+            action: action.to_lowercase(),
+            own,
+            anywhere,
+        })
     }
 }
 
@@ -72,7 +78,9 @@ impl Rights {
 
     /// Holds `target::action` on a core product; `own` permissions count too.
     pub fn holds(&self, target: &str, action: &str) -> bool {
-        self.permissions.iter().any(|p| p.target == target && p.action == action && self.is_core(p))
+        self.permissions
+            .iter()
+            .any(|p| p.target == target && p.action == action && self.is_core(p))
     }
 
     fn is_core(&self, p: &Held) -> bool {
@@ -81,7 +89,10 @@ impl Rights {
 }
 
 fn words(value: Option<&Json>) -> Vec<String> {
-    value.and_then(Json::as_str).map(|s| s.split_whitespace().map(ToOwned::to_owned).collect()).unwrap_or_default()
+    value
+        .and_then(Json::as_str)
+        .map(|s| s.split_whitespace().map(ToOwned::to_owned).collect())
+        .unwrap_or_default()
 }
 
 /// The claims of the token, with access computed afresh where the token only points to it.
@@ -92,7 +103,13 @@ async fn access_claims(ctx: &Ctx, claims: &Claims) -> ApiResult<Claims> {
     let mut out = claims.clone();
     match &ctx.caller {
         Caller::User(user) => {
-            let grants = UserGrants::load(&ctx.app.store, &user.tenant.group, &user.account, &AccessFilter::default()).await?;
+            let grants = UserGrants::load(
+                &ctx.app.store,
+                &user.tenant.group,
+                &user.account,
+                &AccessFilter::default(),
+            )
+            .await?;
             let m = grants.minimized();
             out.insert("x-access-group".into(), grants.group_claim().into());
             for (claim, member) in [
@@ -108,11 +125,18 @@ async fn access_claims(ctx: &Ctx, claims: &Claims) -> ApiResult<Claims> {
             }
         }
         Caller::Client(client) => {
-            let grants = ClientGrants::load(&ctx.app.store, client.tenant.id(), &client.client).await?;
+            let grants =
+                ClientGrants::load(&ctx.app.store, client.tenant.id(), &client.client).await?;
             out.insert("x-access-group".into(), MEMBER.into());
             out.insert("x-access-roles".into(), grants.roles_claim().into());
-            out.insert("x-access-permissions".into(), grants.permissions_claim().into());
-            out.insert("x-access-products".into(), grants.product.unwrap_or_default().into());
+            out.insert(
+                "x-access-permissions".into(),
+                grants.permissions_claim().into(),
+            );
+            out.insert(
+                "x-access-products".into(),
+                grants.product.unwrap_or_default().into(),
+            );
         }
         _ => {}
     }
@@ -120,20 +144,34 @@ async fn access_claims(ctx: &Ctx, claims: &Claims) -> ApiResult<Claims> {
 }
 
 pub async fn compute(ctx: &mut Ctx) -> ApiResult<()> {
-    let (Some(tenant), Some(subject), Some(claims)) = (ctx.tenant.clone(), ctx.caller.tenant().cloned(), ctx.caller.claims().cloned()) else {
+    let (Some(tenant), Some(subject), Some(claims)) = (
+        ctx.tenant.clone(),
+        ctx.caller.tenant().cloned(),
+        ctx.caller.claims().cloned(),
+    ) else {
         return Ok(());
     };
-    let core = tenant.core(&ctx.app.store).await?.ok_or_else(|| ApiError::internal("group without core objects"))?;
+    let core = tenant
+        .core(&ctx.app.store)
+        .await?
+        .ok_or_else(|| ApiError::internal("group without core objects"))?;
     let primary = core.organization.id.clone();
     let claims = access_claims(ctx, &claims).await?;
     let is_client = ctx.caller.is_client();
-    let stated = claims.get("x-organization-context").and_then(Json::as_str).map(ToOwned::to_owned);
+    let stated = claims
+        .get("x-organization-context")
+        .and_then(Json::as_str)
+        .map(ToOwned::to_owned);
     if let Some(stated) = &stated {
         ctx.context = Some(stated.clone());
     }
     let context = ctx.context.clone().unwrap_or_else(|| primary.clone());
     let here = subject.id() == tenant.id();
-    let group_access = if here || subject.is_root() { words(claims.get("x-access-group")) } else { Vec::new() };
+    let group_access = if here || subject.is_root() {
+        words(claims.get("x-access-group"))
+    } else {
+        Vec::new()
+    };
     let mut rights = Rights {
         computed: true,
         member: group_access.iter().any(|g| g == MEMBER),
@@ -148,11 +186,18 @@ pub async fn compute(ctx: &mut Ctx) -> ApiResult<()> {
         rights.organizations = stated.into_iter().collect();
         rights.products = words(claims.get("x-access-products"));
         rights.roles = words(claims.get("x-access-roles"));
-        rights.permissions = words(claims.get("x-access-permissions")).iter().filter_map(|p| Held::parse(p, false)).collect();
+        rights.permissions = words(claims.get("x-access-permissions"))
+            .iter()
+            .filter_map(|p| Held::parse(p, false))
+            .collect();
     } else {
         rights.organizations = words(claims.get("x-access-organizations"));
         let in_org = |claim: &str, org: &str| -> Vec<String> {
-            if rights.organizations.iter().any(|o| o == org) { words(claims.get(claim).and_then(|v| v.get(org))) } else { Vec::new() }
+            if rights.organizations.iter().any(|o| o == org) {
+                words(claims.get(claim).and_then(|v| v.get(org)))
+            } else {
+                Vec::new()
+            }
         };
         let both = |claim: &str| -> Vec<String> {
             let mut out = in_org(claim, &context);
@@ -161,15 +206,28 @@ pub async fn compute(ctx: &mut Ctx) -> ApiResult<()> {
             }
             out
         };
-        let products: Vec<String> = both("x-access-products").iter().map(|p| p.split(',').next().unwrap_or_default().to_owned()).collect();
+        let products: Vec<String> = both("x-access-products")
+            .iter()
+            .map(|p| p.split(',').next().unwrap_or_default().to_owned())
+            .collect();
         let roles = both("x-access-roles");
-        let mut permissions: Vec<Held> =
-            in_org("x-access-permissions", &context).iter().filter_map(|p| Held::parse(p, context == primary)).collect();
+        let mut permissions: Vec<Held> = in_org("x-access-permissions", &context)
+            .iter()
+            .filter_map(|p| Held::parse(p, context == primary))
+            .collect();
         if context != primary {
-            permissions.extend(in_org("x-access-permissions", &primary).iter().filter_map(|p| Held::parse(p, true)));
+            permissions.extend(
+                in_org("x-access-permissions", &primary)
+                    .iter()
+                    .filter_map(|p| Held::parse(p, true)),
+            );
         }
         if rights.member {
-            let own = words(claims.get("x-access-permissions").and_then(|v| v.get(MEMBER)));
+            let own = words(
+                claims
+                    .get("x-access-permissions")
+                    .and_then(|v| v.get(MEMBER)),
+            );
             permissions.extend(own.iter().filter_map(|p| Held::parse(p, true)));
         }
         rights.core_products_anywhere = claims
@@ -187,15 +245,22 @@ pub async fn compute(ctx: &mut Ctx) -> ApiResult<()> {
         rights.permissions = permissions;
         if !subject.is_root() {
             let member_code = format!("{}-{MEMBER}", tenant.id());
-            rights.permissions.retain(|p| core.is_core_code(&p.code) || p.code == member_code);
-            rights.roles.retain(|r| r.split("::").any(|part| core.is_core_code(part)));
+            rights
+                .permissions
+                .retain(|p| core.is_core_code(&p.code) || p.code == member_code);
+            rights
+                .roles
+                .retain(|r| r.split("::").any(|part| core.is_core_code(part)));
         }
     }
     if rights.root_client {
         // a service client of root may do in every tenant what its roles say
         let held = rights.permissions.clone();
         for product in &core.products {
-            rights.permissions.extend(held.iter().map(|p| Held { code: product.coded_id.clone(), ..p.clone() }));
+            rights.permissions.extend(held.iter().map(|p| Held {
+                code: product.coded_id.clone(),
+                ..p.clone()
+            }));
         }
     }
     let mut seen = HashSet::new();
@@ -223,9 +288,19 @@ fn denied() -> ApiError {
 pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
     let tenant = Arc::clone(ctx.tenant()?);
     match &ctx.caller {
-        Caller::Nobody if ctx.route.path == "/api/group" && ctx.app.settings.groups.open_registration => return Ok(()),
+        Caller::Nobody
+            if ctx.route.path == "/api/group" && ctx.app.settings.groups.open_registration =>
+        {
+            return Ok(());
+        }
         Caller::Nobody => return Err(ApiError::unauthorized("")),
-        Caller::OpenRegistration => return if tenant.group.locked { Err(ApiError::unauthorized("")) } else { Ok(()) },
+        Caller::OpenRegistration => {
+            return if tenant.group.locked {
+                Err(ApiError::unauthorized(""))
+            } else {
+                Ok(())
+            };
+        }
         Caller::Activation { .. } => return Ok(()),
         // the mailed token is good for its own account's password and for nothing else
         Caller::Account(a) if a.iat.is_some() && ctx.route.path == "/api/{group}/account/{id}" => {
@@ -239,7 +314,9 @@ pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
     }
     if ctx.rights.root_user {
         let harmless = matches!(*ctx.req.method(), Method::GET | Method::HEAD | Method::POST);
-        let allowed = ctx.app.settings.security.root_full_control || ctx.route.path.starts_with("/api/plugins/") || harmless;
+        let allowed = ctx.app.settings.security.root_full_control
+            || ctx.route.path.starts_with("/api/plugins/")
+            || harmless;
         return if allowed { Ok(()) } else { Err(denied()) };
     }
     if ctx.caller.sub() == Some(tenant.group.owner.as_str()) {
@@ -248,11 +325,15 @@ pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
     if !ctx.rights.member || ctx.context.is_none() {
         return Err(denied());
     }
-    let action = action(ctx.req.method()).ok_or_else(|| ApiError::switched_off(ctx.req.method().as_str()))?;
+    let action = action(ctx.req.method())
+        .ok_or_else(|| ApiError::switched_off(ctx.req.method().as_str()))?;
     let member_code = format!("{}-{MEMBER}", tenant.id());
     // membership of others is not a member's own business
     let without_member = targets == ["accounts", "organization"] && action != "read";
-    let elsewhere = ctx.organization.as_ref().is_some_and(|o| ctx.context.as_deref() != Some(o.id.as_str()));
+    let elsewhere = ctx
+        .organization
+        .as_ref()
+        .is_some_and(|o| ctx.context.as_deref() != Some(o.id.as_str()));
     let mut target = String::new();
     for part in targets {
         if !target.is_empty() {
@@ -285,7 +366,11 @@ pub async fn role(ctx: &mut Ctx, name: &str) -> ApiResult<()> {
         return Err(denied());
     }
     if ctx.rights.root_user {
-        return if ctx.app.settings.security.root_full_control { Ok(()) } else { Err(ApiError::unauthorized("")) };
+        return if ctx.app.settings.security.root_full_control {
+            Ok(())
+        } else {
+            Err(ApiError::unauthorized(""))
+        };
     }
     if !ctx.rights.member {
         return Err(denied());
@@ -296,14 +381,31 @@ pub async fn role(ctx: &mut Ctx, name: &str) -> ApiResult<()> {
     };
     for held in &ctx.rights.roles {
         let parts: Vec<&str> = held.split("::").collect();
-        let [.., product, code] = parts.as_slice() else { continue };
+        let [.., product, code] = parts.as_slice() else {
+            continue;
+        };
         let either = |field: &'static str, value: &str| or([eq("_id", value), eq(field, value)]);
-        let Some(product) = ctx.app.store.of::<Product>().find_one(and([eq("authGroup", group.as_str()), either("codedId", product)])).await? else { continue };
+        let Some(product) = ctx
+            .app
+            .store
+            .of::<Product>()
+            .find_one(and([
+                eq("authGroup", group.as_str()),
+                either("codedId", product),
+            ]))
+            .await?
+        else {
+            continue;
+        };
         let found = ctx
             .app
             .store
             .of::<Role>()
-            .find_one(and([eq("authGroup", group.as_str()), eq("product", product.id.as_str()), either("codedId", code)]))
+            .find_one(and([
+                eq("authGroup", group.as_str()),
+                eq("product", product.id.as_str()),
+                either("codedId", code),
+            ]))
             .await?;
         if found.is_some_and(|r| r.name == name) {
             return Ok(());
@@ -319,26 +421,46 @@ impl Ctx {
             return Ok(());
         }
         let sub = self.caller.sub().ok_or_else(denied)?;
-        if sub == id { Ok(()) } else { Err(ApiError::not_found(id)) }
+        if sub == id {
+            Ok(())
+        } else {
+            Err(ApiError::not_found(id))
+        }
     }
 
     /// *Own* callers may act only in organizations they belong to.
     pub fn own_organization(&self, id: &str) -> ApiResult<()> {
-        if !self.rights.own || self.rights.organizations.iter().any(|o| o == id) { Ok(()) } else { Err(denied()) }
+        if !self.rights.own || self.rights.organizations.iter().any(|o| o == id) {
+            Ok(())
+        } else {
+            Err(denied())
+        }
     }
 
     /// *Own* callers may act only on products they have.
     pub fn own_product(&self, id: &str) -> ApiResult<()> {
-        if !self.rights.own || self.rights.products.iter().any(|p| p == id) { Ok(()) } else { Err(denied()) }
+        if !self.rights.own || self.rights.products.iter().any(|p| p == id) {
+            Ok(())
+        } else {
+            Err(denied())
+        }
     }
 
     /// Not for *own* callers.
     pub fn not_own(&self) -> ApiResult<()> {
-        if self.rights.own { Err(denied()) } else { Ok(()) }
+        if self.rights.own {
+            Err(denied())
+        } else {
+            Ok(())
+        }
     }
 
     /// People and clients of the root group only.
     pub fn root_only(&self) -> ApiResult<()> {
-        if self.rights.is_root() { Ok(()) } else { Err(denied()) }
+        if self.rights.is_root() {
+            Ok(())
+        } else {
+            Err(denied())
+        }
     }
 }

@@ -62,7 +62,11 @@ pub async fn authenticate(ctx: &mut Ctx, list: &[Strategy]) -> ApiResult<()> {
             Err(Failure::Fatal(e)) => return Err(*e),
         }
     }
-    let status = if malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNAUTHORIZED };
+    let status = if malformed {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::UNAUTHORIZED
+    };
     Err(ApiError::challenge(status, &challenges))
 }
 
@@ -73,7 +77,10 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
         Strategy::Basic => basic(ctx).await,
         Strategy::Iat => {
             let (token, payload) = presented(ctx, purposes_of(ctx)).await?;
-            Ok(Caller::InitialAccess(Box::new(IatCaller { token, payload })))
+            Ok(Caller::InitialAccess(Box::new(IatCaller {
+                token,
+                payload,
+            })))
         }
         Strategy::IatState => iat_state(ctx).await,
         Strategy::IatPassword => iat_password(ctx).await,
@@ -108,29 +115,49 @@ fn purposes_of(ctx: &Ctx) -> Purpose {
 
 async fn presented(ctx: &Ctx, purpose: Purpose) -> Result<(String, InitialAccessToken), Failure> {
     let token = bearer::token(ctx)?;
-    let tenant = ctx.tenant.as_ref().ok_or_else(|| ApiError::precondition_failed("authGroup is required"))?;
+    let tenant = ctx
+        .tenant
+        .as_ref()
+        .ok_or_else(|| ApiError::precondition_failed("authGroup is required"))?;
     if !tenant.group.active {
         return Err(DENIED);
     }
-    let payload = tokens::find(&ctx.app, tenant.id(), &token, purpose).await?.ok_or(DENIED)?;
+    let payload = tokens::find(&ctx.app, tenant.id(), &token, purpose)
+        .await?
+        .ok_or(DENIED)?;
     Ok((token, payload))
 }
 
 async fn iat_state(ctx: &Ctx) -> Result<Caller, Failure> {
     let (token, payload) = presented(ctx, Purpose::StepUp).await?;
     let state = ctx.req.field("state").ok_or(DENIED)?;
-    if !payload.state.as_deref().is_some_and(|s| secrets::ct_eq(s, state)) {
+    if !payload
+        .state
+        .as_deref()
+        .is_some_and(|s| secrets::ct_eq(s, state))
+    {
         return Err(DENIED);
     }
-    let account = tokens::account_of(&ctx.app, &payload).await?.filter(Account::is_usable).ok_or(DENIED)?;
-    Ok(Caller::Account(Box::new(AccountCaller { account, iat: Some(IatCaller { token, payload }) })))
+    let account = tokens::account_of(&ctx.app, &payload)
+        .await?
+        .filter(Account::is_usable)
+        .ok_or(DENIED)?;
+    Ok(Caller::Account(Box::new(AccountCaller {
+        account,
+        iat: Some(IatCaller { token, payload }),
+    })))
 }
 
 /// The token is used up by the handler, once the change it is for has been made.
 async fn iat_password(ctx: &Ctx) -> Result<Caller, Failure> {
     let (token, payload) = presented(ctx, Purpose::AccountAction).await?;
-    let account = tokens::account_of(&ctx.app, &payload).await?.ok_or(DENIED)?;
-    Ok(Caller::Account(Box::new(AccountCaller { account, iat: Some(IatCaller { token, payload }) })))
+    let account = tokens::account_of(&ctx.app, &payload)
+        .await?
+        .ok_or(DENIED)?;
+    Ok(Caller::Account(Box::new(AccountCaller {
+        account,
+        iat: Some(IatCaller { token, payload }),
+    })))
 }
 
 /// Same rules as the login form: account state, thresholds, lock-outs.
@@ -141,15 +168,25 @@ async fn basic(ctx: &Ctx) -> Result<Caller, Failure> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(NO);
     }
-    let decoded = STANDARD.decode(value.trim()).ok().and_then(|b| String::from_utf8(b).ok()).ok_or(Failure::Malformed)?;
+    let decoded = STANDARD
+        .decode(value.trim())
+        .ok()
+        .and_then(|b| String::from_utf8(b).ok())
+        .ok_or(Failure::Malformed)?;
     let (name, password) = decoded.split_once(':').ok_or(Failure::Malformed)?;
     let tenant = ctx.tenant.as_ref().filter(|t| t.group.active).ok_or(NO)?;
     if name.is_empty() || password.is_empty() {
         return Err(NO);
     }
-    ctx.app.limits.check(crate::app::LimitClass::Login, &format!("{}:{}", tenant.id(), name.to_lowercase()))?;
+    ctx.app.limits.check(
+        crate::app::LimitClass::Login,
+        &format!("{}:{}", tenant.id(), name.to_lowercase()),
+    )?;
     match attempts::check_password(&ctx.app, tenant, name, password).await? {
-        attempts::Outcome::Accepted(account) => Ok(Caller::Account(Box::new(AccountCaller { account: *account, iat: None }))),
+        attempts::Outcome::Accepted(account) => Ok(Caller::Account(Box::new(AccountCaller {
+            account: *account,
+            iat: None,
+        }))),
         _ => Err(NO),
     }
 }
@@ -158,17 +195,38 @@ async fn basic(ctx: &Ctx) -> Result<Caller, Failure> {
 /// routes that rely on this are limited in rate as well.
 fn allowed_host(ctx: &Ctx) -> Result<(), Failure> {
     let name = &ctx.req.hosts.name;
-    let listed = ctx.app.settings.ui_hosts().iter().any(|h| h.eq_ignore_ascii_case(name));
+    let listed = ctx
+        .app
+        .settings
+        .ui_hosts()
+        .iter()
+        .any(|h| h.eq_ignore_ascii_case(name));
     let of_group = ctx.tenant.as_ref().is_some_and(|t| {
-        [&t.group.alias_dns_ui, &t.group.alias_dns_oidc].into_iter().flatten().any(|h| h.eq_ignore_ascii_case(name))
+        [&t.group.alias_dns_ui, &t.group.alias_dns_oidc]
+            .into_iter()
+            .flatten()
+            .any(|h| h.eq_ignore_ascii_case(name))
     });
-    if listed || of_group { Ok(()) } else { Err(ApiError::unauthorized("").into()) }
+    if listed || of_group {
+        Ok(())
+    } else {
+        Err(ApiError::unauthorized("").into())
+    }
 }
 
 async fn create_account(ctx: &mut Ctx) -> Result<Caller, Failure> {
-    let tenant = ctx.tenant.clone().ok_or_else(|| ApiError::precondition_required("authGroup is required"))?;
+    let tenant = ctx
+        .tenant
+        .clone()
+        .ok_or_else(|| ApiError::precondition_required("authGroup is required"))?;
     let pending = tenant.group.is_pending()
-        && ctx.app.store.of::<Account>().count(eq("authGroup", tenant.id())).await? == 0;
+        && ctx
+            .app
+            .store
+            .of::<Account>()
+            .count(eq("authGroup", tenant.id()))
+            .await?
+            == 0;
     if pending {
         return activation(ctx).await;
     }
@@ -184,20 +242,39 @@ async fn create_account(ctx: &mut Ctx) -> Result<Caller, Failure> {
 async fn activation(ctx: &Ctx) -> Result<Caller, Failure> {
     let token = bearer::token(ctx)?;
     let tenant = ctx.tenant.as_ref().ok_or(DENIED)?;
-    let email = ctx.req.field("email").ok_or_else(|| ApiError::precondition_required("email is required"))?;
-    let generates = ctx.req.json().get("generatePassword").is_some_and(|v| v.as_bool() == Some(true));
+    let email = ctx
+        .req
+        .field("email")
+        .ok_or_else(|| ApiError::precondition_required("email is required"))?;
+    let generates = ctx
+        .req
+        .json()
+        .get("generatePassword")
+        .is_some_and(|v| v.as_bool() == Some(true));
     if ctx.req.field("password").is_none() && !generates {
         return Err(ApiError::precondition_required("password is required").into());
     }
     if !email.eq_ignore_ascii_case(&tenant.group.owner) {
-        return Err(ApiError::precondition_failed("Activating account email must match new auth group owner email").into());
+        return Err(ApiError::precondition_failed(
+            "Activating account email must match new auth group owner email",
+        )
+        .into());
     }
-    tokens::find(&ctx.app, tenant.id(), &token, Purpose::GroupActivation).await?.ok_or(DENIED)?;
+    tokens::find(&ctx.app, tenant.id(), &token, Purpose::GroupActivation)
+        .await?
+        .ok_or(DENIED)?;
     Ok(Caller::Activation { token })
 }
 
 /// All accounts a person may sign in with under that name: e-mail or user name, any case.
 pub fn by_login_name(group: &str, name: &str) -> crate::store::Filter {
     let lower = name.trim().to_lowercase();
-    and([eq("authGroup", group), crate::store::or([eq("email", lower.as_str()), eq("username", lower.as_str()), eq("username", name.trim())])])
+    and([
+        eq("authGroup", group),
+        crate::store::or([
+            eq("email", lower.as_str()),
+            eq("username", lower.as_str()),
+            eq("username", name.trim()),
+        ]),
+    ])
 }

@@ -21,7 +21,11 @@ pub struct NewIat {
     pub state: Option<String>,
 }
 
-pub async fn mint(app: &App, purpose: Purpose, new: NewIat) -> Result<Record<InitialAccessToken>, StoreError> {
+pub async fn mint(
+    app: &App,
+    purpose: Purpose,
+    new: NewIat,
+) -> Result<Record<InitialAccessToken>, StoreError> {
     let now = app.now();
     let jti = app.random.token43();
     let exp = now.saturating_add(new.life);
@@ -40,14 +44,32 @@ pub async fn mint(app: &App, purpose: Purpose, new: NewIat) -> Result<Record<Ini
         ..Default::default()
     };
     let record = Record::new(jti, payload, Some(exp));
-    app.store.of::<Record<InitialAccessToken>>().insert(&record).await?;
+    app.store
+        .of::<Record<InitialAccessToken>>()
+        .insert(&record)
+        .await?;
     Ok(record)
 }
 
 /// A live token of the group that may serve the purpose.
-pub async fn find(app: &App, group: &str, token: &str, purpose: Purpose) -> Result<Option<InitialAccessToken>, StoreError> {
-    let found = app.store.of::<Record<InitialAccessToken>>().get(token).await?.map(|r| r.payload);
-    Ok(found.filter(|p| p.auth_group == group && p.kind == "InitialAccessToken" && p.exp > app.now() && serves(p, purpose)))
+pub async fn find(
+    app: &App,
+    group: &str,
+    token: &str,
+    purpose: Purpose,
+) -> Result<Option<InitialAccessToken>, StoreError> {
+    let found = app
+        .store
+        .of::<Record<InitialAccessToken>>()
+        .get(token)
+        .await?
+        .map(|r| r.payload);
+    Ok(found.filter(|p| {
+        p.auth_group == group
+            && p.kind == "InitialAccessToken"
+            && p.exp > app.now()
+            && serves(p, purpose)
+    }))
 }
 
 fn serves(token: &InitialAccessToken, purpose: Purpose) -> bool {
@@ -64,13 +86,28 @@ fn serves(token: &InitialAccessToken, purpose: Purpose) -> bool {
 }
 
 /// The account a token stands for, if the token still fits it.
-pub async fn account_of(app: &App, token: &InitialAccessToken) -> Result<Option<Account>, StoreError> {
-    let Some(sub) = &token.sub else { return Ok(None) };
+pub async fn account_of(
+    app: &App,
+    token: &InitialAccessToken,
+) -> Result<Option<Account>, StoreError> {
+    let Some(sub) = &token.sub else {
+        return Ok(None);
+    };
     let found = app.store.of::<Account>().get(sub).await?;
-    Ok(found.filter(|a| a.auth_group == token.auth_group && token.email.as_ref().is_none_or(|e| e.eq_ignore_ascii_case(&a.email))))
+    Ok(found.filter(|a| {
+        a.auth_group == token.auth_group
+            && token
+                .email
+                .as_ref()
+                .is_none_or(|e| e.eq_ignore_ascii_case(&a.email))
+    }))
 }
 
 /// Uses the token up. False if somebody else was first.
 pub async fn consume(app: &App, token: &str) -> ApiResult<bool> {
-    Ok(app.store.of::<Record<InitialAccessToken>>().delete(token).await?)
+    Ok(app
+        .store
+        .of::<Record<InitialAccessToken>>()
+        .delete(token)
+        .await?)
 }

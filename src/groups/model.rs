@@ -14,7 +14,10 @@ pub static AUTH_GROUPS: Collection = Collection {
         Index::unique(&["aliasDnsUi"]).when_set("aliasDnsUi"),
         Index::unique(&["aliasDnsOIDC"]).when_set("aliasDnsOIDC"),
     ],
-    expiry: &[Expiry { field: "securityExpiration", after_seconds: 0 }],
+    expiry: &[Expiry {
+        field: "securityExpiration",
+        after_seconds: 0,
+    }],
 };
 
 /// A tenant as stored in `auth_groups`.
@@ -43,7 +46,11 @@ pub struct AuthGroup {
     pub metadata: Option<Object>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_domain: Option<String>,
-    #[serde(default, rename = "primaryTOS", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "primaryTOS",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub primary_tos: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_privacy_policy: Option<String>,
@@ -53,7 +60,11 @@ pub struct AuthGroup {
     pub primary_email: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias_dns_ui: Option<String>,
-    #[serde(default, rename = "aliasDnsOIDC", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "aliasDnsOIDC",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub alias_dns_oidc: Option<String>,
     #[serde(default)]
     pub config: GroupConfig,
@@ -178,7 +189,12 @@ pub struct FailedLoginThresholds {
 
 impl Default for FailedLoginThresholds {
     fn default() -> Self {
-        Self { enabled: false, threshold: 5.into(), duration: 2.into(), extra: Object::default() }
+        Self {
+            enabled: false,
+            threshold: 5.into(),
+            duration: 2.into(),
+            extra: Object::default(),
+        }
     }
 }
 
@@ -193,7 +209,11 @@ pub struct PasswordPolicy {
 
 impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self { enabled: true, pattern: PasswordPattern::default(), extra: Object::default() }
+        Self {
+            enabled: true,
+            pattern: PasswordPattern::default(),
+            extra: Object::default(),
+        }
     }
 }
 
@@ -212,7 +232,14 @@ pub struct PasswordPattern {
 
 impl Default for PasswordPattern {
     fn default() -> Self {
-        Self { characters: 6.into(), special: true, number: false, caps: false, custom: None, extra: Object::default() }
+        Self {
+            characters: 6.into(),
+            special: true,
+            number: false,
+            caps: false,
+            custom: None,
+            extra: Object::default(),
+        }
     }
 }
 
@@ -313,7 +340,11 @@ impl Ttl {
     pub fn effective(&self) -> Lifetimes {
         let d = Self::default();
         let pick = |value: Number, default: Number| {
-            value.as_i64().filter(|n| *n > 0).or_else(|| default.as_i64()).unwrap_or(3600)
+            value
+                .as_i64()
+                .filter(|n| *n > 0)
+                .or_else(|| default.as_i64())
+                .unwrap_or(3600)
         };
         Lifetimes {
             access_token: pick(self.access_token, d.access_token),
@@ -332,7 +363,9 @@ impl Ttl {
 impl Lifetimes {
     /// The longest life any signed token of the group may have.
     pub fn longest_signed(&self) -> i64 {
-        self.access_token.max(self.client_credentials).max(self.id_token)
+        self.access_token
+            .max(self.client_credentials)
+            .max(self.id_token)
     }
 }
 
@@ -430,7 +463,14 @@ pub struct MfaChallenge {
 
 impl Default for MfaChallenge {
     fn default() -> Self {
-        Self { enable: false, required: false, no_pass_login: true, kind: None, meta: None, extra: Object::default() }
+        Self {
+            enable: false,
+            required: false,
+            no_pass_login: true,
+            kind: None,
+            meta: None,
+            extra: Object::default(),
+        }
     }
 }
 
@@ -487,7 +527,12 @@ impl AuthGroup {
     /// The group as clients see it. Private key members, cookie keys and provider
     /// secrets never leave; public keys only with [`KeyView::Public`].
     pub fn public(&self, keys: KeyView) -> Json {
-        let public_keys: Vec<Json> = self.config.keys.iter().filter_map(|k| serde_json::to_value(k.public()).ok()).collect();
+        let public_keys: Vec<Json> = self
+            .config
+            .keys
+            .iter()
+            .filter_map(|k| serde_json::to_value(k.public()).ok())
+            .collect();
         let mut out = crate::http::reply::public_document(self);
         if let Some(config) = out.get_mut("config").and_then(Json::as_object_mut) {
             config.remove("keys");
@@ -500,7 +545,10 @@ impl AuthGroup {
                 mfa.remove("meta");
             }
         }
-        if let Some(meta) = out.pointer_mut("/pluginOptions/webAuthN").and_then(Json::as_object_mut) {
+        if let Some(meta) = out
+            .pointer_mut("/pluginOptions/webAuthN")
+            .and_then(Json::as_object_mut)
+        {
             meta.remove("meta");
         }
         out

@@ -44,7 +44,9 @@ pub struct Core {
 impl Core {
     /// Does the first part of a permission or role name a core product?
     pub fn is_core_code(&self, code: &str) -> bool {
-        self.products.iter().any(|p| p.coded_id == code || p.id == code)
+        self.products
+            .iter()
+            .any(|p| p.coded_id == code || p.id == code)
     }
 }
 
@@ -66,19 +68,54 @@ impl From<TenantError> for ApiError {
 }
 
 impl Tenant {
-    pub fn new(group: AuthGroup, fallback_cookie_keys: &[String], now: i64) -> Result<Self, TenantError> {
-        let keys = |jwks: &[Jwk]| KeySet::new(jwks).map_err(|source| TenantError::Keys { group: group.id.clone(), source });
+    pub fn new(
+        group: AuthGroup,
+        fallback_cookie_keys: &[String],
+        now: i64,
+    ) -> Result<Self, TenantError> {
+        let keys = |jwks: &[Jwk]| {
+            KeySet::new(jwks).map_err(|source| TenantError::Keys {
+                group: group.id.clone(),
+                source,
+            })
+        };
         let current = keys(&group.config.keys)?;
-        let live: Vec<_> = group.config.retired_keys.iter().filter(|r| r.until.as_millis() > now).collect();
-        let retired = live.iter().map(|r| Ok((keys(&r.keys)?, r.until.as_millis()))).collect::<Result<Vec<_>, TenantError>>()?;
+        let live: Vec<_> = group
+            .config
+            .retired_keys
+            .iter()
+            .filter(|r| r.until.as_millis() > now)
+            .collect();
+        let retired = live
+            .iter()
+            .map(|r| Ok((keys(&r.keys)?, r.until.as_millis())))
+            .collect::<Result<Vec<_>, TenantError>>()?;
         let jwks = if live.is_empty() {
             Arc::clone(current.jwks())
         } else {
-            let all: Vec<Jwk> = group.config.keys.iter().chain(live.iter().flat_map(|r| &r.keys)).cloned().collect();
+            let all: Vec<Jwk> = group
+                .config
+                .keys
+                .iter()
+                .chain(live.iter().flat_map(|r| &r.keys))
+                .cloned()
+                .collect();
             Arc::clone(keys(&all)?.jwks())
         };
-        let cookie_keys = if group.config.cookie_keys.is_empty() { fallback_cookie_keys.to_vec() } else { group.config.cookie_keys.clone() };
-        Ok(Self { ttl: group.config.ttl.effective(), keys: current, retired, jwks, cookie_keys, core: OnceCell::new(), group })
+        let cookie_keys = if group.config.cookie_keys.is_empty() {
+            fallback_cookie_keys.to_vec()
+        } else {
+            group.config.cookie_keys.clone()
+        };
+        Ok(Self {
+            ttl: group.config.ttl.effective(),
+            keys: current,
+            retired,
+            jwks,
+            cookie_keys,
+            core: OnceCell::new(),
+            group,
+        })
     }
 
     pub fn id(&self) -> &str {
@@ -90,12 +127,21 @@ impl Tenant {
     }
 
     /// Claims of a token this group signed; expiry is the caller's to check.
-    pub fn verify(&self, token: &str, allowed: &[Alg], now: i64) -> Result<crate::jose::Verified, JoseError> {
+    pub fn verify(
+        &self,
+        token: &str,
+        allowed: &[Alg],
+        now: i64,
+    ) -> Result<crate::jose::Verified, JoseError> {
         let first = self.keys.verify(token, allowed);
         if first.is_ok() {
             return first;
         }
-        self.retired.iter().filter(|(_, until)| *until > now).find_map(|(keys, _)| keys.verify(token, allowed).ok()).map_or(first, Ok)
+        self.retired
+            .iter()
+            .filter(|(_, until)| *until > now)
+            .find_map(|(keys, _)| keys.verify(token, allowed).ok())
+            .map_or(first, Ok)
     }
 
     /// Primary organization and core products, read once per snapshot.
@@ -108,12 +154,22 @@ impl Tenant {
             organizations.find_one(and([eq("authGroup", self.id()), eq("core", true)])),
             core_products(store, self.id()),
         )?;
-        let Some(organization) = organization else { return Ok(None) };
+        let Some(organization) = organization else {
+            return Ok(None);
+        };
         let domain = domains
-            .find_one(and([eq("authGroup", self.id()), eq("organization", organization.id.as_str()), eq("meta.admin", organization.id.as_str())]))
+            .find_one(and([
+                eq("authGroup", self.id()),
+                eq("organization", organization.id.as_str()),
+                eq("meta.admin", organization.id.as_str()),
+            ]))
             .await?
             .map(|d| d.id);
-        let core = Arc::new(Core { organization, products, domain });
+        let core = Arc::new(Core {
+            organization,
+            products,
+            domain,
+        });
         // another request may have been first; both read the same
         let _ = self.core.set(Arc::clone(&core));
         Ok(Some(core))
@@ -127,12 +183,19 @@ impl Tenant {
     /// The issuer by id and by alias; either is accepted in `iss` and `aud`.
     pub fn issuers(&self, app: &App, custom_domain: Option<&str>) -> [String; 2] {
         let origin = origin(app, custom_domain);
-        [format!("{origin}/{}", self.id()), format!("{origin}/{}", self.group.pretty_name)]
+        [
+            format!("{origin}/{}", self.id()),
+            format!("{origin}/{}", self.group.pretty_name),
+        ]
     }
 
     /// The host of the group's portal.
     pub fn ui_host<'a>(&'a self, app: &'a App) -> &'a str {
-        self.group.alias_dns_ui.as_deref().filter(|h| !h.is_empty()).unwrap_or(&app.settings.ui.host)
+        self.group
+            .alias_dns_ui
+            .as_deref()
+            .filter(|h| !h.is_empty())
+            .unwrap_or(&app.settings.ui.host)
     }
 
     pub fn portal(&self, app: &App) -> String {
@@ -165,14 +228,17 @@ pub struct Tenants {
 impl Tenants {
     /// `max_age`: how old a snapshot may be when other nodes may write too.
     pub fn new(capacity: u64, max_age: Option<Duration>) -> Self {
-        let build = |capacity| {
-            let mut b = Cache::builder().max_capacity(capacity);
-            if let Some(age) = max_age {
-                b = b.time_to_live(age);
-            }
-            b
-        };
-        Self { by_id: build(capacity).build(), ids: build(capacity * 2).build(), generation: AtomicU64::new(0) }
+        let mut by_id = Cache::builder().max_capacity(capacity);
+        if let Some(age) = max_age {
+            by_id = by_id.time_to_live(age);
+        }
+        // a stale entry here is noticed when it leads to a group of another name
+        let ids = Cache::builder().max_capacity(capacity.saturating_mul(2));
+        Self {
+            by_id: by_id.build(),
+            ids: ids.build(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// The group with that id or alias (exact), active or not.
@@ -180,7 +246,12 @@ impl Tenants {
         if let Some(hit) = self.by_id.get(name) {
             return Ok(Some(hit));
         }
-        if let Some(hit) = self.ids.get(name).and_then(|id| self.by_id.get(&id)).filter(|t| t.group.pretty_name == name) {
+        if let Some(hit) = self
+            .ids
+            .get(name)
+            .and_then(|id| self.by_id.get(&id))
+            .filter(|t| t.group.pretty_name == name)
+        {
             return Ok(Some(hit));
         }
         let groups = app.store.of::<AuthGroup>();
@@ -189,7 +260,9 @@ impl Tenants {
             Some(group) => Some(group),
             None => groups.find_one(eq("prettyName", name)).await?,
         };
-        found.map(|group| self.keep(app, group, generation)).transpose()
+        found
+            .map(|group| self.keep(app, group, generation))
+            .transpose()
     }
 
     /// The active group with that id or alias.
@@ -200,21 +273,40 @@ impl Tenants {
     /// The group that is served on that host.
     pub async fn by_host(&self, app: &App, host: &str) -> Result<Option<Arc<Tenant>>, TenantError> {
         let key = format!("host:{host}");
-        if let Some(hit) = self.ids.get(&key).and_then(|id| self.by_id.get(&id)).filter(|t| t.group.alias_dns_oidc.as_deref() == Some(host)) {
+        if let Some(hit) = self
+            .ids
+            .get(&key)
+            .and_then(|id| self.by_id.get(&id))
+            .filter(|t| t.group.alias_dns_oidc.as_deref() == Some(host))
+        {
             return Ok(Some(hit));
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let Some(group) = app.store.of::<AuthGroup>().find_one(eq("aliasDnsOIDC", host)).await? else { return Ok(None) };
+        let Some(group) = app
+            .store
+            .of::<AuthGroup>()
+            .find_one(eq("aliasDnsOIDC", host))
+            .await?
+        else {
+            return Ok(None);
+        };
         let tenant = self.keep(app, group, generation)?;
         self.ids.insert(key, tenant.id().to_owned());
         Ok(Some(tenant))
     }
 
-    fn keep(&self, app: &App, group: AuthGroup, generation: u64) -> Result<Arc<Tenant>, TenantError> {
+    fn keep(
+        &self,
+        app: &App,
+        group: AuthGroup,
+        generation: u64,
+    ) -> Result<Arc<Tenant>, TenantError> {
         let tenant = Arc::new(Tenant::new(group, &app.fallback_cookie_keys, app.now_ms())?);
         if self.generation.load(Ordering::Acquire) == generation {
-            self.by_id.insert(tenant.id().to_owned(), Arc::clone(&tenant));
-            self.ids.insert(tenant.group.pretty_name.clone(), tenant.id().to_owned());
+            self.by_id
+                .insert(tenant.id().to_owned(), Arc::clone(&tenant));
+            self.ids
+                .insert(tenant.group.pretty_name.clone(), tenant.id().to_owned());
         }
         Ok(tenant)
     }

@@ -8,10 +8,14 @@ use crate::secrets;
 
 /// The first cookie of that name; a parser for every cookie would cost more than it is worth.
 pub fn find(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get_all(COOKIE).filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';')).find_map(|pair| {
-        let (n, v) = pair.trim().split_once('=')?;
-        (n == name).then(|| v.trim_matches('"').to_owned())
-    })
+    headers
+        .get_all(COOKIE)
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .find_map(|pair| {
+            let (n, v) = pair.trim().split_once('=')?;
+            (n == name).then(|| v.trim_matches('"').to_owned())
+        })
 }
 
 /// How a cookie is sent back.
@@ -25,7 +29,12 @@ pub struct Attributes<'a> {
 }
 
 /// The cookie and its `.sig` companion, an HMAC over `name=value` under the first key.
-pub fn signed(name: &str, value: &str, keys: &[String], attributes: &Attributes) -> Vec<Cookie<'static>> {
+pub fn signed(
+    name: &str,
+    value: &str,
+    keys: &[String],
+    attributes: &Attributes,
+) -> Vec<Cookie<'static>> {
     let mut out = vec![plain(name, value, attributes)];
     if let Some(key) = keys.first() {
         let signature = secrets::cookie_signature(&format!("{name}={value}"), key);
@@ -35,11 +44,17 @@ pub fn signed(name: &str, value: &str, keys: &[String], attributes: &Attributes)
 }
 
 pub fn plain(name: &str, value: &str, attributes: &Attributes) -> Cookie<'static> {
-    let mut cookie = Cookie::build((name.to_owned(), value.to_owned())).path(attributes.path.to_owned()).http_only(true).secure(attributes.secure);
+    let mut cookie = Cookie::build(name.to_owned(), value.to_owned())
+        .path(attributes.path.to_owned())
+        .http_only(true)
+        .secure(attributes.secure);
     if let Some(same_site) = attributes.same_site {
         cookie = cookie.same_site(same_site);
     }
-    if let Some(at) = attributes.expires.and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok()) {
+    if let Some(at) = attributes
+        .expires
+        .and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok())
+    {
         cookie = cookie.expires(at);
     }
     cookie.finish()
@@ -47,8 +62,16 @@ pub fn plain(name: &str, value: &str, attributes: &Attributes) -> Cookie<'static
 
 /// Expires the cookie and its signature in the browser.
 pub fn cleared(name: &str, path: &str, secure: bool) -> Vec<Cookie<'static>> {
-    let attributes = Attributes { path, expires: Some(0), same_site: None, secure };
-    vec![plain(name, "", &attributes), plain(&format!("{name}.sig"), "", &attributes)]
+    let attributes = Attributes {
+        path,
+        expires: Some(0),
+        same_site: None,
+        secure,
+    };
+    vec![
+        plain(name, "", &attributes),
+        plain(&format!("{name}.sig"), "", &attributes),
+    ]
 }
 
 /// A cookie whose signature verifies under any of the keys.

@@ -43,7 +43,11 @@ impl ApiError {
         Self {
             status,
             error: Cow::Borrowed(error),
-            message: if message.is_empty() { error.to_owned() } else { message },
+            message: if message.is_empty() {
+                error.to_owned()
+            } else {
+                message
+            },
             data: None,
             more: Map::new(),
             headers: Vec::new(),
@@ -97,23 +101,38 @@ impl ApiError {
 
     /// 503 with `Retry-After`.
     pub fn busy(retry_after_secs: u64) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy, try again shortly").header(RETRY_AFTER, retry_after_secs.to_string())
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server is busy, try again shortly",
+        )
+        .header(RETRY_AFTER, retry_after_secs.to_string())
     }
 
     /// 429 with `Retry-After`.
     pub fn too_many(retry_after_secs: u64) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests, slow down").header(RETRY_AFTER, retry_after_secs.to_string())
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests, slow down",
+        )
+        .header(RETRY_AFTER, retry_after_secs.to_string())
     }
 
     /// 500. The cause goes to the log under the request's id, never to the client.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(cause = %cause, "internal error");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "An internal server error occurred")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "An internal server error occurred",
+        )
     }
 
     /// 400 `ValidationError` for a body that does not match its schema.
     pub fn invalid(violations: &[Violation]) -> Self {
-        let list = violations.iter().map(Violation::text).collect::<Vec<_>>().join(", ");
+        let list = violations
+            .iter()
+            .map(Violation::text)
+            .collect::<Vec<_>>()
+            .join(", ");
         let mut out = Self::validation(format!("Error while validating request: {list}"));
         out.data = Some(violations.iter().map(Violation::json).collect());
         out
@@ -131,7 +150,11 @@ impl ApiError {
         let mut out = Self::new(status, "");
         out.page = PageRule::Never;
         if status == StatusCode::UNAUTHORIZED {
-            out.headers.extend(challenges.iter().map(|c| (WWW_AUTHENTICATE, HeaderValue::from_static(c))));
+            out.headers.extend(
+                challenges
+                    .iter()
+                    .map(|c| (WWW_AUTHENTICATE, HeaderValue::from_static(c))),
+            );
         }
         out
     }
@@ -140,10 +163,18 @@ impl ApiError {
     pub fn oauth(status: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
         let description = description.into();
         let reason = status.canonical_reason().unwrap_or("Error");
-        let mut out = Self::new(status, if description.is_empty() { format!("OIDC - {reason}") } else { format!("OIDC - {reason} - {description}") });
+        let mut out = Self::new(
+            status,
+            if description.is_empty() {
+                format!("OIDC - {reason}")
+            } else {
+                format!("OIDC - {reason} - {description}")
+            },
+        );
         out.error = Cow::Borrowed(code);
         if !description.is_empty() {
-            out.more.insert("error_description".to_owned(), Json::String(description));
+            out.more
+                .insert("error_description".to_owned(), Json::String(description));
         }
         out
     }
@@ -195,7 +226,13 @@ impl ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.error, self.message)
+        write!(
+            f,
+            "{} {}: {}",
+            self.status.as_u16(),
+            self.error,
+            self.message
+        )
     }
 }
 
@@ -204,13 +241,22 @@ impl std::error::Error for ApiError {}
 impl From<StoreError> for ApiError {
     fn from(e: StoreError) -> Self {
         match e {
-            StoreError::Duplicate { collection, index, keys } => {
-                Self::conflict(format!("{collection} index: {index} dup key: {{ {} }}", keys.join(", ")))
-            }
+            StoreError::Duplicate {
+                collection,
+                index,
+                keys,
+            } => Self::conflict(format!(
+                "{collection} index: {index} dup key: {{ {} }}",
+                keys.join(", ")
+            )),
             StoreError::TooLarge { .. } => Self::too_large(),
             StoreError::Unavailable { .. } => {
                 tracing::error!(cause = %e, "store unavailable");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database cannot be reached, try again shortly").header(RETRY_AFTER, "2")
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The database cannot be reached, try again shortly",
+                )
+                .header(RETRY_AFTER, "2")
             }
             StoreError::Conflict { .. } => Self::busy(1),
             other => Self::internal(other),

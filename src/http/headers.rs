@@ -2,15 +2,15 @@
 
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse};
 
 const METHODS: &str = "GET, HEAD, POST, DELETE, PUT, PATCH, OPTIONS";
-const ALLOWED: &str =
-    "Origin, X-Requested-With, Content-Type, Accept, api_key, Authorization, x-org-context, x-request-id";
+const ALLOWED: &str = "Origin, X-Requested-With, Content-Type, Accept, api_key, Authorization, x-org-context, x-request-id";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// CORS, the request's id, and protection against sniffing, on every answer.
@@ -37,7 +37,10 @@ pub fn vary_origin(headers: &mut HeaderMap) {
 
 /// Is this answer a page?
 pub fn is_html(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|v| v.starts_with("text/html"))
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.starts_with("text/html"))
 }
 
 /// The set that every page and every answer of the provider carries.
@@ -50,24 +53,35 @@ pub fn secure(headers: &mut HeaderMap, csp: &str, framing_self: bool, https: boo
     set(HeaderName::from_static("content-security-policy"), csp);
     set(HeaderName::from_static("x-dns-prefetch-control"), "off");
     set(HeaderName::from_static("x-download-options"), "noopen");
-    set(HeaderName::from_static("x-permitted-cross-domain-policies"), "none");
+    set(
+        HeaderName::from_static("x-permitted-cross-domain-policies"),
+        "none",
+    );
     set(HeaderName::from_static("x-xss-protection"), "0");
     if framing_self {
         set(X_FRAME_OPTIONS, "SAMEORIGIN");
     }
     if https {
-        set(STRICT_TRANSPORT_SECURITY, "max-age=15552000; includeSubDomains");
+        set(
+            STRICT_TRANSPORT_SECURITY,
+            "max-age=15552000; includeSubDomains",
+        );
     }
 }
 
 pub fn is_preflight(req: &HttpRequest) -> bool {
-    req.method() == Method::OPTIONS && req.headers().contains_key("origin") && req.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    req.method() == Method::OPTIONS
+        && req.headers().contains_key("origin")
+        && req.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight of a provider endpoint: whatever headers were asked for.
 pub fn preflight(req: &HttpRequest) -> HttpResponse {
     let mut out = HttpResponse::NoContent();
-    out.insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS"));
+    out.insert_header((
+        ACCESS_CONTROL_ALLOW_METHODS,
+        "GET,PUT,POST,PATCH,DELETE,HEAD,OPTIONS",
+    ));
     if let Some(wanted) = req.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
         out.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone()));
     }
@@ -84,7 +98,10 @@ pub fn allow(methods: &[&Method]) -> HttpResponse {
     names.sort_unstable();
     names.dedup();
     let list = names.join(",");
-    HttpResponse::Ok().insert_header((ALLOW, list.clone())).insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(list)
+    HttpResponse::Ok()
+        .insert_header((ALLOW, list.clone()))
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .body(list)
 }
 
 /// Keeps answers with tokens or secrets out of caches.

@@ -33,7 +33,10 @@ impl ProxyRules {
 
     pub fn hosts(&self, req: &HttpRequest, tls: bool) -> Hosts {
         let text = |name: &str| req.headers().get(name).and_then(|v| v.to_str().ok());
-        let header = text(HOST.as_str()).or_else(|| req.uri().host()).unwrap_or_default().to_owned();
+        let header = text(HOST.as_str())
+            .or_else(|| req.uri().host())
+            .unwrap_or_default()
+            .to_owned();
         let name = without_port(&header).to_owned();
         let socket = req.peer_addr().map(|a| a.ip());
         let trusted = self.trusts(socket);
@@ -49,17 +52,35 @@ impl ProxyRules {
             }
             // the right-most address that is no proxy of ours is the client
             if let Some(list) = text("x-forwarded-for") {
-                peer = list.split(',').rev().filter_map(|a| a.trim().parse().ok()).find(|ip| !self.trusts(Some(*ip))).or(socket);
+                peer = list
+                    .split(',')
+                    .rev()
+                    .filter_map(|a| a.trim().parse().ok())
+                    .find(|ip| !self.trusts(Some(*ip)))
+                    .or(socket);
             }
         }
-        Hosts { header, name, effective, secure, peer }
+        Hosts {
+            header,
+            name,
+            effective,
+            secure,
+            peer,
+        }
     }
 }
 
 /// The host of `host[:port]`; IPv6 literals keep their brackets.
 pub fn without_port(host: &str) -> &str {
     match host.rfind(':') {
-        Some(i) if !host.ends_with(']') && !host.get(..i).is_some_and(|h| h.contains(':') && !h.ends_with(']')) => host.get(..i).unwrap_or(host),
+        Some(i)
+            if !host.ends_with(']')
+                && !host
+                    .get(..i)
+                    .is_some_and(|h| h.contains(':') && !h.ends_with(']')) =>
+        {
+            host.get(..i).unwrap_or(host)
+        }
         _ => host,
     }
 }
@@ -70,7 +91,10 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn rules(nets: &[&str]) -> ProxyRules {
-        ProxyRules { host_header: "x-host".into(), trusted: nets.iter().map(|n| n.parse().unwrap()).collect() }
+        ProxyRules {
+            host_header: "x-host".into(),
+            trusted: nets.iter().map(|n| n.parse().unwrap()).collect(),
+        }
     }
 
     fn request() -> HttpRequest {
@@ -86,9 +110,15 @@ mod tests {
     #[test]
     fn forwarded_headers_count_only_from_trusted_proxies() {
         let h = rules(&["10.0.0.0/8"]).hosts(&request(), false);
-        assert_eq!((h.effective.as_str(), h.secure, h.peer), ("login.tenant.example", true, "203.0.113.9".parse().ok()));
+        assert_eq!(
+            (h.effective.as_str(), h.secure, h.peer),
+            ("login.tenant.example", true, "203.0.113.9".parse().ok())
+        );
         let h = rules(&["192.0.2.0/24"]).hosts(&request(), false);
-        assert_eq!((h.effective.as_str(), h.secure, h.peer), ("id.example", false, "10.0.0.2".parse().ok()));
+        assert_eq!(
+            (h.effective.as_str(), h.secure, h.peer),
+            ("id.example", false, "10.0.0.2".parse().ok())
+        );
     }
 
     #[test]

@@ -41,32 +41,49 @@ pub fn json_with(status: StatusCode, body: &impl Serialize) -> ApiResult<Reply> 
 }
 
 pub fn json_bytes(status: StatusCode, bytes: impl Into<bytes::Bytes>) -> Reply {
-    HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static(JSON))).body(bytes.into())
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static(JSON)))
+        .body(bytes.into())
 }
 
 /// Not to be kept by any cache (RFC 6749 §5.1).
 #[must_use]
 pub fn no_store(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
 /// For pages that depend on the visitor.
 #[must_use]
 pub fn no_cache(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    reply
+        .headers_mut()
+        .insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    reply.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store"),
+    );
     reply
 }
 
 pub fn html(status: StatusCode, body: String) -> Reply {
-    HttpResponse::build(status).insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))).body(body)
+    HttpResponse::build(status)
+        .insert_header((
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ))
+        .body(body)
 }
 
 /// 303: the browser fetches `to` with GET (RFC 9110 §15.4.4).
 pub fn see_other(to: &str) -> ApiResult<Reply> {
-    let value = HeaderValue::from_str(to).map_err(|_| ApiError::bad_request("The redirect target is not a valid URL"))?;
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, value)).finish())
+    let value = HeaderValue::from_str(to)
+        .map_err(|_| ApiError::bad_request("The redirect target is not a valid URL"))?;
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, value))
+        .finish())
 }
 
 /// A stored document as clients see it: `id` for `_id`, no `__v`, dates as ISO 8601.

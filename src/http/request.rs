@@ -1,9 +1,9 @@
 //! A request as handlers see it: hosts, id, query, body, all bounded and decoded once.
 
-use actix_web::dev::Payload;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use actix_web::HttpRequest;
+use actix_web::dev::Payload;
 use actix_web::http::Method;
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde_json::{Map, Value as Json};
@@ -48,21 +48,41 @@ pub struct BodyRule {
     pub form: usize,
 }
 
-pub const API_BODY: BodyRule = BodyRule { json: 102_400, form: 102_400 };
-pub const IMPORT_BODY: BodyRule = BodyRule { json: 2_097_152, form: 0 };
-pub const OIDC_BODY: BodyRule = BodyRule { json: 1_048_576, form: 57_344 };
+pub const API_BODY: BodyRule = BodyRule {
+    json: 102_400,
+    form: 102_400,
+};
+pub const IMPORT_BODY: BodyRule = BodyRule {
+    json: 2_097_152,
+    form: 0,
+};
+pub const OIDC_BODY: BodyRule = BodyRule {
+    json: 1_048_576,
+    form: 57_344,
+};
 
 impl Request {
     /// Everything but the body. Broken percent-encoding in the path is a 400.
     pub fn new(http: HttpRequest, hosts: Hosts, id: String) -> Self {
         let query = form_pairs(http.query_string().as_bytes());
-        Self { http, id, hosts, params: Params::new(), query, body: Body::Empty }
+        Self {
+            http,
+            id,
+            hosts,
+            params: Params::new(),
+            query,
+            body: Body::Empty,
+        }
     }
 
     pub fn set_params(&mut self, params: Params) -> ApiResult<()> {
         self.params = params
             .into_iter()
-            .map(|(name, raw)| decode_segment(&raw).map(|v| (name, v)).ok_or_else(|| ApiError::bad_request(format!("Failed to decode param '{raw}'"))))
+            .map(|(name, raw)| {
+                decode_segment(&raw)
+                    .map(|v| (name, v))
+                    .ok_or_else(|| ApiError::bad_request(format!("Failed to decode param '{raw}'")))
+            })
             .collect::<ApiResult<_>>()?;
         Ok(())
     }
@@ -72,7 +92,9 @@ impl Request {
         http.headers()
             .get("x-request-id")
             .and_then(|v| v.to_str().ok())
-            .filter(|v| !v.is_empty() && v.len() <= ID_LIMIT && v.bytes().all(|b| b.is_ascii_graphic()))
+            .filter(|v| {
+                !v.is_empty() && v.len() <= ID_LIMIT && v.bytes().all(|b| b.is_ascii_graphic())
+            })
             .map_or_else(|| uuid::Uuid::new_v4().to_string(), ToOwned::to_owned)
     }
 
@@ -85,7 +107,10 @@ impl Request {
     }
 
     pub fn header(&self, name: impl AsRef<str>) -> Option<&str> {
-        self.http.headers().get(name.as_ref()).and_then(|v| v.to_str().ok())
+        self.http
+            .headers()
+            .get(name.as_ref())
+            .and_then(|v| v.to_str().ok())
     }
 
     pub fn authorization(&self) -> Option<&str> {
@@ -94,11 +119,15 @@ impl Request {
 
     /// A path parameter; the route's pattern must have it.
     pub fn param(&self, name: &str) -> ApiResult<&str> {
-        self.try_param(name).ok_or_else(|| ApiError::precondition_required(format!("{name} is required")))
+        self.try_param(name)
+            .ok_or_else(|| ApiError::precondition_required(format!("{name} is required")))
     }
 
     pub fn try_param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        self.params
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// First non-empty value of a query parameter.
@@ -114,7 +143,12 @@ impl Request {
     pub fn json(&self) -> Json {
         match &self.body {
             Body::Json(v) => v.clone(),
-            Body::Form(pairs) => Json::Object(pairs.iter().map(|(k, v)| (k.clone(), Json::String(v.clone()))).collect::<Map<_, _>>()),
+            Body::Form(pairs) => Json::Object(
+                pairs
+                    .iter()
+                    .map(|(k, v)| (k.clone(), Json::String(v.clone())))
+                    .collect::<Map<_, _>>(),
+            ),
             Body::Empty | Body::Other(_) => Json::Object(Map::new()),
         }
     }
@@ -136,18 +170,36 @@ impl Request {
     /// Would this client rather have a page? Only for what is not the API.
     pub fn wants_html(&self) -> bool {
         let path = self.path();
-        let api = path.len() >= 4 && path.get(..4).is_some_and(|p| p.eq_ignore_ascii_case("/api")) || path.to_ascii_lowercase().contains("/api/");
+        let api = path.len() >= 4
+            && path
+                .get(..4)
+                .is_some_and(|p| p.eq_ignore_ascii_case("/api"))
+            || path.to_ascii_lowercase().contains("/api/");
         !api && self.header(ACCEPT.as_str()).is_some_and(prefers_html)
     }
 
     /// Reads the body within the limits. Malformed 400, too large 413.
     pub async fn read_body(&mut self, payload: &mut Payload, rule: BodyRule) -> ApiResult<()> {
         let content_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let is_json = essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"));
         let is_form = essence == "application/x-www-form-urlencoded";
-        let limit = if is_json { rule.json } else if is_form { rule.form } else { rule.json.max(rule.form) };
-        let declared = self.header("content-length").and_then(|v| v.parse::<usize>().ok());
+        let limit = if is_json {
+            rule.json
+        } else if is_form {
+            rule.form
+        } else {
+            rule.json.max(rule.form)
+        };
+        let declared = self
+            .header("content-length")
+            .and_then(|v| v.parse::<usize>().ok());
         if declared.is_some_and(|n| n > limit) {
             return Err(ApiError::too_large());
         }
@@ -156,9 +208,17 @@ impl Request {
             return Ok(());
         }
         self.body = if is_json {
-            let value: Json = serde_json::from_slice(&bytes).map_err(|e| ApiError::bad_request(format!("The body is not valid JSON (line {}, column {})", e.line(), e.column())))?;
+            let value: Json = serde_json::from_slice(&bytes).map_err(|e| {
+                ApiError::bad_request(format!(
+                    "The body is not valid JSON (line {}, column {})",
+                    e.line(),
+                    e.column()
+                ))
+            })?;
             if !(value.is_object() || value.is_array()) {
-                return Err(ApiError::bad_request("The body must be a JSON object or array"));
+                return Err(ApiError::bad_request(
+                    "The body must be a JSON object or array",
+                ));
             }
             Body::Json(value)
         } else if is_form {
@@ -175,9 +235,13 @@ impl Request {
 }
 
 async fn collect(http: &HttpRequest, payload: &mut Payload, limit: usize) -> ApiResult<BytesMut> {
-    let encoded = http.headers().contains_key(HeaderName::from_static("content-encoding"));
+    let encoded = http
+        .headers()
+        .contains_key(HeaderName::from_static("content-encoding"));
     let mut out = BytesMut::new();
-    let broken = |e: actix_web::error::PayloadError| ApiError::bad_request("The body could not be read").with("reason", e.to_string());
+    let broken = |e: actix_web::error::PayloadError| {
+        ApiError::bad_request("The body could not be read").with("reason", e.to_string())
+    };
     if encoded {
         let mut stream = actix_web::dev::Decompress::from_headers(payload.take(), http.headers());
         while let Some(chunk) = stream.next().await {
@@ -200,23 +264,34 @@ fn push(out: &mut BytesMut, chunk: &[u8], limit: usize) -> ApiResult<()> {
 }
 
 fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str())
+    pairs
+        .iter()
+        .find(|(k, v)| k == name && !v.is_empty())
+        .map(|(_, v)| v.as_str())
 }
 
 /// `application/x-www-form-urlencoded` as pairs.
 pub fn form_pairs(bytes: &[u8]) -> Pairs {
-    url::form_urlencoded::parse(bytes).take(PARAMETER_LIMIT + 1).map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
+    url::form_urlencoded::parse(bytes)
+        .take(PARAMETER_LIMIT + 1)
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
 }
 
 /// One path segment, decoded; none if the encoding is broken or hides a NUL.
 fn decode_segment(raw: &str) -> Option<String> {
     let mut bytes = raw.bytes();
     while let Some(b) = bytes.next() {
-        if b == b'%' && !(bytes.next().is_some_and(|c| c.is_ascii_hexdigit()) && bytes.next().is_some_and(|c| c.is_ascii_hexdigit())) {
+        if b == b'%'
+            && !(bytes.next().is_some_and(|c| c.is_ascii_hexdigit())
+                && bytes.next().is_some_and(|c| c.is_ascii_hexdigit()))
+        {
             return None;
         }
     }
-    let text = percent_encoding::percent_decode_str(raw).decode_utf8().ok()?;
+    let text = percent_encoding::percent_decode_str(raw)
+        .decode_utf8()
+        .ok()?;
     (!text.contains('\0')).then(|| text.into_owned())
 }
 
@@ -227,7 +302,9 @@ pub fn prefers_html(accept: &str) -> bool {
     for item in accept.split(',') {
         let mut parts = item.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let q = parts.find_map(|p| p.strip_prefix("q=").and_then(|q| q.parse().ok())).unwrap_or(1.0_f32);
+        let q = parts
+            .find_map(|p| p.strip_prefix("q=").and_then(|q| q.parse().ok()))
+            .unwrap_or(1.0_f32);
         match kind.as_str() {
             "text/html" | "application/xhtml+xml" => html = html.max(q),
             "application/json" => json = json.max(q),

@@ -29,7 +29,10 @@ pub enum Found<'a, T> {
 
 impl<T> Default for Router<T> {
     fn default() -> Self {
-        Self { tree: matchit::Router::new(), leaves: Vec::new() }
+        Self {
+            tree: matchit::Router::new(),
+            leaves: Vec::new(),
+        }
     }
 }
 
@@ -42,7 +45,12 @@ pub struct RouteError {
 
 impl<T> Router<T> {
     /// Adds a route; `pattern` is like `/api/{group}/accounts`.
-    pub fn add(&mut self, method: Method, pattern: &'static str, value: T) -> Result<(), RouteError> {
+    pub fn add(
+        &mut self,
+        method: Method,
+        pattern: &'static str,
+        value: T,
+    ) -> Result<(), RouteError> {
         let fail = |cause: String| RouteError { pattern, cause };
         // parameters are told apart by position, so that `{group}` and `{id}` may share one
         let mut key = String::new();
@@ -54,15 +62,27 @@ impl<T> Router<T> {
                 key.push_str(&segment.to_ascii_lowercase());
             }
         }
-        let index = match self.tree.at(&key).ok().map(|m| *m.value).filter(|i| self.leaves.get(*i).is_some_and(|l| shape(l.pattern) == shape(pattern))) {
+        let index = match self.tree.at(&key).ok().map(|m| *m.value).filter(|i| {
+            self.leaves
+                .get(*i)
+                .is_some_and(|l| shape(l.pattern) == shape(pattern))
+        }) {
             Some(i) => i,
             None => {
-                self.leaves.push(Leaf { pattern, methods: Vec::new() });
-                self.tree.insert(key, self.leaves.len() - 1).map_err(|e| fail(e.to_string()))?;
+                self.leaves.push(Leaf {
+                    pattern,
+                    methods: Vec::new(),
+                });
+                self.tree
+                    .insert(key, self.leaves.len() - 1)
+                    .map_err(|e| fail(e.to_string()))?;
                 self.leaves.len() - 1
             }
         };
-        let leaf = self.leaves.get_mut(index).ok_or_else(|| fail("lost".to_owned()))?;
+        let leaf = self
+            .leaves
+            .get_mut(index)
+            .ok_or_else(|| fail("lost".to_owned()))?;
         if leaf.methods.iter().any(|(m, _)| *m == method) {
             return Err(fail(format!("{method} is there already")));
         }
@@ -72,16 +92,30 @@ impl<T> Router<T> {
 
     /// Routes in the order they were added, for tests and documents.
     pub fn iter(&self) -> impl Iterator<Item = (&Method, &'static str, &T)> {
-        self.leaves.iter().flat_map(|l| l.methods.iter().map(|(m, t)| (m, l.pattern, t)))
+        self.leaves
+            .iter()
+            .flat_map(|l| l.methods.iter().map(|(m, t)| (m, l.pattern, t)))
     }
 
     pub fn find(&self, method: &Method, path: &str) -> Found<'_, T> {
-        let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let trimmed = if path.len() > 1 {
+            path.strip_suffix('/').unwrap_or(path)
+        } else {
+            path
+        };
         let lower = trimmed.to_ascii_lowercase();
-        let Ok(hit) = self.tree.at(&lower) else { return Found::Nothing };
-        let Some(leaf) = self.leaves.get(*hit.value) else { return Found::Nothing };
+        let Ok(hit) = self.tree.at(&lower) else {
+            return Found::Nothing;
+        };
+        let Some(leaf) = self.leaves.get(*hit.value) else {
+            return Found::Nothing;
+        };
         // HEAD is answered like GET, without the body (RFC 9110 §9.3.2)
-        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+        let wanted = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         match leaf.methods.iter().find(|(m, _)| m == wanted) {
             Some((_, value)) => Found::Route(value, params(leaf.pattern, trimmed)),
             None => Found::Methods(leaf.methods.iter().map(|(m, _)| m).collect()),
@@ -90,14 +124,27 @@ impl<T> Router<T> {
 }
 
 fn shape(pattern: &str) -> Vec<String> {
-    pattern.split('/').map(|s| if s.starts_with('{') { "{}".to_owned() } else { s.to_ascii_lowercase() }).collect()
+    pattern
+        .split('/')
+        .map(|s| {
+            if s.starts_with('{') {
+                "{}".to_owned()
+            } else {
+                s.to_ascii_lowercase()
+            }
+        })
+        .collect()
 }
 
 fn params(pattern: &'static str, path: &str) -> Params {
     pattern
         .split('/')
         .zip(path.split('/'))
-        .filter_map(|(p, v)| p.strip_prefix('{').and_then(|p| p.strip_suffix('}')).map(|name| (name, v.to_owned())))
+        .filter_map(|(p, v)| {
+            p.strip_prefix('{')
+                .and_then(|p| p.strip_suffix('}'))
+                .map(|name| (name, v.to_owned()))
+        })
         .collect()
 }
 
@@ -127,21 +174,38 @@ mod tests {
 
     #[test]
     fn literals_match_in_any_case_and_parameters_keep_theirs() {
-        assert_eq!(hit(Method::GET, "/API/aBc/ACCOUNTS/"), Some((1, vec![("group", "aBc".to_owned())])));
-        assert_eq!(hit(Method::POST, "/X_y/ToKeN"), Some((7, vec![("group", "X_y".to_owned())])));
+        assert_eq!(
+            hit(Method::GET, "/API/aBc/ACCOUNTS/"),
+            Some((1, vec![("group", "aBc".to_owned())]))
+        );
+        assert_eq!(
+            hit(Method::POST, "/X_y/ToKeN"),
+            Some((7, vec![("group", "X_y".to_owned())]))
+        );
     }
 
     #[test]
     fn literals_win_over_parameters() {
         assert_eq!(hit(Method::GET, "/api/group/Q").map(|h| h.0), Some(2));
-        assert_eq!(hit(Method::PUT, "/api/g/account/codes").map(|h| h.0), Some(5));
-        assert_eq!(hit(Method::GET, "/api/account/groups").map(|h| h.0), Some(6));
+        assert_eq!(
+            hit(Method::PUT, "/api/g/account/codes").map(|h| h.0),
+            Some(5)
+        );
+        assert_eq!(
+            hit(Method::GET, "/api/account/groups").map(|h| h.0),
+            Some(6)
+        );
         assert_eq!(hit(Method::HEAD, "/api/g/accounts").map(|h| h.0), Some(1));
     }
 
     #[test]
     fn unknown_methods_name_the_known_ones() {
-        assert!(matches!(router().find(&Method::DELETE, "/api/group/x"), Found::Methods(m) if m.len() == 2));
-        assert!(matches!(router().find(&Method::GET, "/nothing/at/all/here"), Found::Nothing));
+        assert!(
+            matches!(router().find(&Method::DELETE, "/api/group/x"), Found::Methods(m) if m.len() == 2)
+        );
+        assert!(matches!(
+            router().find(&Method::GET, "/nothing/at/all/here"),
+            Found::Nothing
+        ));
     }
 }

@@ -15,7 +15,11 @@ pub struct Violation {
 
 impl Violation {
     pub fn new(at: impl Into<String>, keyword: &'static str, message: impl Into<String>) -> Self {
-        Self { at: at.into(), keyword, message: message.into() }
+        Self {
+            at: at.into(),
+            keyword,
+            message: message.into(),
+        }
     }
 
     pub fn text(&self) -> String {
@@ -75,7 +79,11 @@ impl Shape {
         };
         for name in self.required {
             if !map.contains_key(*name) {
-                found.push(Violation::new(at, "required", format!("must have required property '{name}'")));
+                found.push(Violation::new(
+                    at,
+                    "required",
+                    format!("must have required property '{name}'"),
+                ));
             }
         }
         for (name, value) in map {
@@ -83,18 +91,27 @@ impl Shape {
             match self.members.iter().find(|(m, _)| m == name) {
                 Some((_, kind)) => check_kind(*kind, value, &here, found),
                 None if self.open => {}
-                None => found.push(Violation::new(at, "additionalProperties", "must NOT have additional properties")),
+                None => found.push(Violation::new(
+                    at,
+                    "additionalProperties",
+                    "must NOT have additional properties",
+                )),
             }
         }
     }
 }
 
 fn escape(name: &str) -> String {
-    name.chars().take(80).collect::<String>().replace('~', "~0").replace('/', "~1")
+    name.chars()
+        .take(80)
+        .collect::<String>()
+        .replace('~', "~0")
+        .replace('/', "~1")
 }
 
 fn check_kind(kind: Kind, value: &Json, at: &str, found: &mut Vec<Violation>) {
-    let mut wrong = |expected: &str| found.push(Violation::new(at, "type", format!("must be {expected}")));
+    let mut wrong =
+        |expected: &str| found.push(Violation::new(at, "type", format!("must be {expected}")));
     match kind {
         Kind::Any => {}
         Kind::Boolean => {
@@ -130,12 +147,20 @@ fn check_kind(kind: Kind, value: &Json, at: &str, found: &mut Vec<Violation>) {
         Kind::OneOf(list) => match value.as_str() {
             None => wrong("string"),
             Some(s) if list.contains(&s) => {}
-            Some(_) => found.push(Violation::new(at, "enum", "must be equal to one of the allowed values")),
+            Some(_) => found.push(Violation::new(
+                at,
+                "enum",
+                "must be equal to one of the allowed values",
+            )),
         },
         Kind::Matching(rule, name) => {
             text(value, TEXT_LIMIT, at, found);
             if value.as_str().is_some_and(|s| !rule(s)) {
-                found.push(Violation::new(at, "pattern", format!("must match pattern \"{name}\"")));
+                found.push(Violation::new(
+                    at,
+                    "pattern",
+                    format!("must match pattern \"{name}\""),
+                ));
             }
         }
         Kind::Nested(shape) => shape.walk(value, at, found),
@@ -146,9 +171,15 @@ fn text(value: &Json, limit: usize, at: &str, found: &mut Vec<Violation>) {
     match value.as_str() {
         None => found.push(Violation::new(at, "type", "must be string")),
         Some(s) if s.len() > limit && s.chars().count() > limit => {
-            found.push(Violation::new(at, "maxLength", format!("must NOT have more than {limit} characters")));
+            found.push(Violation::new(
+                at,
+                "maxLength",
+                format!("must NOT have more than {limit} characters"),
+            ));
         }
-        Some(s) if s.contains('\0') => found.push(Violation::new(at, "pattern", "must NOT contain NUL")),
+        Some(s) if s.contains('\0') => {
+            found.push(Violation::new(at, "pattern", "must NOT contain NUL"))
+        }
         Some(_) => {}
     }
 }

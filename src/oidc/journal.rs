@@ -121,9 +121,11 @@ stored_record!(Interaction, |_| Vec::new(), |_| None);
 impl Stored for Challenge {
     type Doc = StoredChallenge;
     fn to_doc(group: &str, item: &Item<Self>) -> Result<Self::Doc, JournalError> {
-        let text = serde_json::to_string(&*item.value).map_err(|e| JournalError::Corrupt(e.to_string()))?;
+        let text = serde_json::to_string(&*item.value)
+            .map_err(|e| JournalError::Corrupt(e.to_string()))?;
         let challenge = &*item.value;
-        let id = ChallengeId::from_record_id(&item.id).ok_or_else(|| JournalError::Corrupt("challenge id".to_owned()))?;
+        let id = ChallengeId::from_record_id(&item.id)
+            .ok_or_else(|| JournalError::Corrupt("challenge id".to_owned()))?;
         Ok(StoredChallenge {
             id: item.id.clone(),
             created_at: Date::from_millis(challenge.created_at),
@@ -132,7 +134,9 @@ impl Stored for Challenge {
             auth_group: group.to_owned(),
             account_id: id.account.clone(),
             transaction_data: Object::from_json(&challenge.data),
-            state: serde_json::to_value(challenge.state).ok().and_then(|v| v.as_str().map(ToOwned::to_owned)),
+            state: serde_json::to_value(challenge.state)
+                .ok()
+                .and_then(|v| v.as_str().map(ToOwned::to_owned)),
             challenge: Some(text),
             expires_at: item.deadline.map(Date::from_millis),
             revision: None,
@@ -141,8 +145,12 @@ impl Stored for Challenge {
         })
     }
     fn from_doc(doc: Self::Doc) -> Result<Item<Self>, JournalError> {
-        let text = doc.challenge.as_deref().ok_or_else(|| JournalError::Corrupt("written by another system".to_owned()))?;
-        let value: Challenge = serde_json::from_str(text).map_err(|e| JournalError::Corrupt(e.to_string()))?;
+        let text = doc
+            .challenge
+            .as_deref()
+            .ok_or_else(|| JournalError::Corrupt("written by another system".to_owned()))?;
+        let value: Challenge =
+            serde_json::from_str(text).map_err(|e| JournalError::Corrupt(e.to_string()))?;
         Ok(Item {
             version: version_of(doc.revision.unwrap_or(0)),
             deadline: doc.expires_at.map(Date::as_millis),
@@ -161,7 +169,8 @@ impl Stored for Challenge {
         Some(&doc.auth_group)
     }
     fn by_key(group: &str, key: &str) -> Option<Filter> {
-        key.split_once(':').map(|(_, account)| and([eq("authGroup", group), eq("accountId", account)]))
+        key.split_once(':')
+            .map(|(_, account)| and([eq("authGroup", group), eq("accountId", account)]))
     }
     fn pending(group: Option<&str>) -> Option<Filter> {
         let pending = eq("state", "pending");
@@ -198,18 +207,37 @@ impl From<StoreError> for Refused {
 impl<T: Stored> Journal<T> for StoreJournal {
     async fn load(&self, group: &str, id: &str) -> Result<Option<Item<T>>, JournalError> {
         let found = self.docs::<T>().get(id).await?;
-        found.filter(|d| ours::<T>(d, group)).map(T::from_doc).transpose()
+        found
+            .filter(|d| ours::<T>(d, group))
+            .map(T::from_doc)
+            .transpose()
     }
 
     async fn list(&self, group: &str) -> Result<Vec<Item<T>>, JournalError> {
-        let Some(filter) = T::pending(Some(group)) else { return Ok(Vec::new()) };
+        let Some(filter) = T::pending(Some(group)) else {
+            return Ok(Vec::new());
+        };
         // documents of another system have nobody waiting here
-        Ok(self.docs::<T>().find(filter).await?.into_iter().filter_map(|d| T::from_doc(d).ok()).collect())
+        Ok(self
+            .docs::<T>()
+            .find(filter)
+            .await?
+            .into_iter()
+            .filter_map(|d| T::from_doc(d).ok())
+            .collect())
     }
 
     async fn find_by(&self, group: &str, key: &str) -> Result<Vec<Item<T>>, JournalError> {
-        let Some(filter) = T::by_key(group, key) else { return Ok(Vec::new()) };
-        self.docs::<T>().find(filter).await?.into_iter().filter(|d| ours::<T>(d, group)).map(T::from_doc).collect()
+        let Some(filter) = T::by_key(group, key) else {
+            return Ok(Vec::new());
+        };
+        self.docs::<T>()
+            .find(filter)
+            .await?
+            .into_iter()
+            .filter(|d| ours::<T>(d, group))
+            .map(T::from_doc)
+            .collect()
     }
 
     async fn insert(&self, group: &str, record: &Item<T>) -> Result<Version, JournalError> {
@@ -219,7 +247,12 @@ impl<T: Stored> Journal<T> for StoreJournal {
         Ok(Version(1))
     }
 
-    async fn replace(&self, group: &str, record: &Item<T>, expected: Version) -> Result<Version, JournalError> {
+    async fn replace(
+        &self,
+        group: &str,
+        record: &Item<T>,
+        expected: Version,
+    ) -> Result<Version, JournalError> {
         let next = expected.0.saturating_add(1);
         let mut fresh = T::to_doc(group, record)?;
         T::set_revision(&mut fresh, i64::try_from(next).unwrap_or(i64::MAX));
@@ -237,27 +270,56 @@ impl<T: Stored> Journal<T> for StoreJournal {
         match outcome {
             Ok(Some(_)) => Ok(Version(next)),
             Ok(None) => Err(JournalError::Conflict { current: None }),
-            Err(Refused::Version(current)) => Err(JournalError::Conflict { current: Some(current) }),
+            Err(Refused::Version(current)) => Err(JournalError::Conflict {
+                current: Some(current),
+            }),
             Err(Refused::Store(e)) => Err(e.into()),
         }
     }
 
-    async fn delete(&self, _group: &str, id: &str, expected: Option<Version>) -> Result<bool, JournalError> {
-        let Some(expected) = expected else { return Ok(self.docs::<T>().delete(id).await?) };
+    async fn delete(
+        &self,
+        _group: &str,
+        id: &str,
+        expected: Option<Version>,
+    ) -> Result<bool, JournalError> {
+        let Some(expected) = expected else {
+            return Ok(self.docs::<T>().delete(id).await?);
+        };
         let revision = i64::try_from(expected.0).unwrap_or(i64::MAX);
-        let version = if expected.0 == 0 { crate::store::exists(REVISION, false) } else { eq(REVISION, revision) };
-        if self.docs::<T>().take(and([eq("_id", id), version])).await?.is_some() {
+        let version = if expected.0 == 0 {
+            crate::store::exists(REVISION, false)
+        } else {
+            eq(REVISION, revision)
+        };
+        if self
+            .docs::<T>()
+            .take(and([eq("_id", id), version]))
+            .await?
+            .is_some()
+        {
             return Ok(true);
         }
         match self.docs::<T>().get(id).await? {
             None => Ok(false),
-            Some(doc) => Err(JournalError::Conflict { current: Some(version_of(T::revision(&doc))) }),
+            Some(doc) => Err(JournalError::Conflict {
+                current: Some(version_of(T::revision(&doc))),
+            }),
         }
     }
 
     async fn groups(&self) -> Result<Vec<String>, JournalError> {
-        let Some(filter) = T::pending(None) else { return Ok(Vec::new()) };
-        let mut groups: Vec<String> = self.docs::<T>().find(filter).await?.iter().filter_map(T::group).map(ToOwned::to_owned).collect();
+        let Some(filter) = T::pending(None) else {
+            return Ok(Vec::new());
+        };
+        let mut groups: Vec<String> = self
+            .docs::<T>()
+            .find(filter)
+            .await?
+            .iter()
+            .filter_map(T::group)
+            .map(ToOwned::to_owned)
+            .collect();
         groups.sort_unstable();
         groups.dedup();
         Ok(groups)

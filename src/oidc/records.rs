@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{Collection, Date, Document, Expiry, Index, Object, Value};
 
-const EXPIRES: &[Expiry] = &[Expiry { field: "expiresAt", after_seconds: 0 }];
+const EXPIRES: &[Expiry] = &[Expiry {
+    field: "expiresAt",
+    after_seconds: 0,
+}];
 
 macro_rules! collections {
     ($($const:ident $name:literal [$($index:expr),*];)*) => {
@@ -60,7 +63,13 @@ impl<P: Payload> Document for Record<P> {
 impl<P> Record<P> {
     /// `exp` in seconds since the epoch; none never expires.
     pub fn new(id: String, payload: P, exp: Option<i64>) -> Self {
-        Self { id, payload, expires_at: exp.map(|s| Date::from_millis(s.saturating_mul(1000))), version: 0, extra: Object::default() }
+        Self {
+            id,
+            payload,
+            expires_at: exp.map(|s| Date::from_millis(s.saturating_mul(1000))),
+            version: 0,
+            extra: Object::default(),
+        }
     }
 }
 

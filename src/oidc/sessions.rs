@@ -30,21 +30,46 @@ impl<E: Into<ApiError>> From<UpdateError<E>> for ApiError {
 
 /// The session with that uid in the group.
 pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Arc<Session>>, ActorError> {
-    Ok(app.actors.sessions(group).find_by_key(&format!("uid:{uid}")).await?.into_iter().next().map(|r| Arc::clone(&r.value)))
+    Ok(app
+        .actors
+        .sessions(group)
+        .find_by_key(&format!("uid:{uid}"))
+        .await?
+        .into_iter()
+        .next()
+        .map(|r| Arc::clone(&r.value)))
 }
 
 /// Does the session a token is bound to still exist, with the same account and grant?
-pub async fn backs(app: &App, extra: &Object, uid: Option<&str>, account: &str, client: &str, grant: &str) -> Result<bool, ApiError> {
-    let (Some(group), Some(uid)) = (extra.get_str("group"), uid) else { return Ok(false) };
-    Ok(by_uid(app, group, uid).await?.is_some_and(|s| carries(&s, account, client, grant)))
+pub async fn backs(
+    app: &App,
+    extra: &Object,
+    uid: Option<&str>,
+    account: &str,
+    client: &str,
+    grant: &str,
+) -> Result<bool, ApiError> {
+    let (Some(group), Some(uid)) = (extra.get_str("group"), uid) else {
+        return Ok(false);
+    };
+    Ok(by_uid(app, group, uid)
+        .await?
+        .is_some_and(|s| carries(&s, account, client, grant)))
 }
 
 pub fn carries(session: &Session, account: &str, client: &str, grant: &str) -> bool {
     session.account_id.as_deref() == Some(account)
-        && session.authorizations.get(client).and_then(|a| a.grant_id.as_deref()) == Some(grant)
+        && session
+            .authorizations
+            .get(client)
+            .and_then(|a| a.grant_id.as_deref())
+            == Some(grant)
 }
 
 /// Ends every session of an account.
 pub async fn end_all(app: &App, group: &str, account: &str) -> Result<usize, ActorError> {
-    app.actors.sessions(group).remove_by_key(&format!("account:{account}")).await
+    app.actors
+        .sessions(group)
+        .remove_by_key(&format!("account:{account}"))
+        .await
 }

@@ -113,11 +113,17 @@ impl Organization {
     /// Does the part of the address after `@` belong to the organization?
     /// True when no domain is listed.
     pub fn allows_email(&self, email: &str) -> bool {
-        let mut listed = self.email_domains.iter().filter_map(Value::as_str).peekable();
+        let mut listed = self
+            .email_domains
+            .iter()
+            .filter_map(Value::as_str)
+            .peekable();
         if listed.peek().is_none() {
             return true;
         }
-        let Some((_, domain)) = email.rsplit_once('@') else { return false };
+        let Some((_, domain)) = email.rsplit_once('@') else {
+            return false;
+        };
         listed.any(|d| d.trim_start_matches('@').eq_ignore_ascii_case(domain))
     }
 }

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::number::Number;
 use crate::store::{Collection, Date, Document, Index, Object};
 
-pub static PLUGINS: Collection =
-    Collection { name: "plugins", indexes: &[Index::plain(&["-version"])], expiry: &[] };
+pub static PLUGINS: Collection = Collection {
+    name: "plugins",
+    indexes: &[Index::plain(&["-version"])],
+    expiry: &[],
+};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

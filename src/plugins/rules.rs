@@ -25,7 +25,10 @@ impl PluginCache {
         if let Some(age) = max_age {
             builder = builder.time_to_live(age);
         }
-        Self { newest: builder.build(), generation: AtomicU64::new(0) }
+        Self {
+            newest: builder.build(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     pub fn changed(&self) {
@@ -57,7 +60,16 @@ pub async fn current(app: &App) -> ApiResult<Arc<Plugins>> {
         return Ok(hit);
     }
     let generation = app.plugins.generation.load(Ordering::Acquire);
-    let newest = app.store.of::<Plugins>().find(Query::new(Filter::All).sort("version", crate::store::Order::Descending).limit(1)).await?.pop();
+    let newest = app
+        .store
+        .of::<Plugins>()
+        .find(
+            Query::new(Filter::All)
+                .sort("version", crate::store::Order::Descending)
+                .limit(1),
+        )
+        .await?
+        .pop();
     let found = Arc::new(newest.unwrap_or_else(none));
     if app.plugins.generation.load(Ordering::Acquire) == generation {
         app.plugins.newest.insert((), Arc::clone(&found));
@@ -67,7 +79,13 @@ pub async fn current(app: &App) -> ApiResult<Arc<Plugins>> {
 
 /// Version 1, written when the root group is made.
 pub async fn first(app: &App, by: &str) -> Result<Plugins, StoreError> {
-    let doc = Plugins { id: app.random.uuid(), created_at: app.date(), created_by: by.to_owned(), version: Number::Int(1), ..none() };
+    let doc = Plugins {
+        id: app.random.uuid(),
+        created_at: app.date(),
+        created_by: by.to_owned(),
+        version: Number::Int(1),
+        ..none()
+    };
     app.store.of::<Plugins>().insert(&doc).await?;
     app.plugins.changed();
     Ok(doc)
