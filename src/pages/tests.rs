@@ -529,3 +529,36 @@ fn scripts_and_styles_are_addressed_by_content() {
     let css = assets::url("ueauth.css").expect("stylesheet");
     assert!(html.contains(&css) && html.contains(&assets::url("app.js").expect("script")));
 }
+
+#[test]
+fn documentation_pages_load_their_viewer_from_this_server() {
+    let brand = brand();
+    for (viewer, script, word) in [
+        (
+            DocsViewer::Swagger,
+            "vendor/swagger-ui-bundle.js",
+            "data-viewer=\"swagger\"",
+        ),
+        (
+            DocsViewer::Redoc,
+            "vendor/redoc.standalone.js",
+            "data-viewer=\"redoc\"",
+        ),
+    ] {
+        let html = DocsPage {
+            shell: shell(&brand, "API"),
+            viewer,
+            document_url: "/ag/swagger.json",
+        }
+        .html();
+        assert!(html.contains(&assets::url(script).expect("viewer")) && html.contains(word));
+        assert!(html.contains("data-document=\"/ag/swagger.json\""));
+        for tag in tags(&html) {
+            assert!(
+                !tag.contains("src=\"http")
+                    && !tag.starts_with("link rel=\"stylesheet\" href=\"http"),
+                "{tag}"
+            );
+        }
+    }
+}
