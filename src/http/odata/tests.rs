@@ -51,7 +51,10 @@ fn accepted_filters() {
         ("count le 5", lte("count", 5)),
         ("'a' eq name", a()),
         ("5 lt count", gt("count", 5)),
+        ("5 le count", gte("count", 5)),
+        ("5 gt count", lt("count", 5)),
         ("5 ge count", lte("count", 5)),
+        ("5 ne count", ne("count", 5)),
         ("name eq 'a' and count gt 5", both(a(), gt("count", 5))),
         ("name eq 'a' or name eq 'b'", or([a(), eq("name", "b")])),
         (
