@@ -16,6 +16,7 @@ pub mod limits;
 pub mod number;
 pub mod oidc;
 pub mod organizations;
+pub mod outgoing;
 pub mod pages;
 pub mod permissions;
 pub mod plugins;

@@ -386,8 +386,16 @@ async fn proceed(ctx: Ctx, request: Request, submission: Submission) -> ApiResul
     advance(ctx, request, submission, &mut browser).await
 }
 
+/// Goes on after an interaction. The stored request is checked again: clients change.
+pub async fn restart(ctx: Ctx, params: Params, submission: Submission, browser: &mut Browser) -> ApiResult<Reply> {
+    match check(&ctx, params.clone()).await? {
+        Ok(request) => advance(ctx, request, submission, browser).await,
+        Err(refusal) => refused(&ctx, &params, refusal).await,
+    }
+}
+
 /// As `proceed`, with a session already at hand.
-pub async fn advance(ctx: Ctx, request: Request, submission: Submission, browser: &mut Browser) -> ApiResult<Reply> {
+async fn advance(ctx: Ctx, request: Request, submission: Submission, browser: &mut Browser) -> ApiResult<Reply> {
     match prompts::decide(&ctx, &request, &browser.session(), &submission).await? {
         Decision::Ask(needed) if request.prompts("none") => {
             let reply = respond::error(&ctx, &request.target, needed.error, needed.description)?;
