@@ -44,9 +44,13 @@ impl Resolve for PublicOnly {
         let allow_loopback = self.allow_loopback;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let fit: Vec<SocketAddr> = found.filter(|a| is_allowed(a.ip(), allow_loopback)).collect();
+            let fit: Vec<SocketAddr> = found
+                .filter(|a| is_allowed(a.ip(), allow_loopback))
+                .collect();
             if fit.is_empty() {
-                return Err(Box::<dyn std::error::Error + Send + Sync>::from(CallError::NotPublic.to_string()));
+                return Err(Box::<dyn std::error::Error + Send + Sync>::from(
+                    CallError::NotPublic.to_string(),
+                ));
             }
             Ok(Box::new(fit.into_iter()) as Addrs)
         })
@@ -75,7 +79,10 @@ pub fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
         }
         IpAddr::V6(v6) => {
             let first = v6.segments().first().copied().unwrap_or(0);
-            !(v6.is_unspecified() || v6.is_multicast() || (first & 0xfe00) == 0xfc00 || (first & 0xffc0) == 0xfe80)
+            !(v6.is_unspecified()
+                || v6.is_multicast()
+                || (first & 0xfe00) == 0xfc00
+                || (first & 0xffc0) == 0xfe80)
         }
     }
 }
@@ -84,12 +91,20 @@ impl Caller {
     pub fn new(settings: &Outgoing) -> Result<Self, CallError> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4)))
-            .dns_resolver(Arc::new(PublicOnly { allow_loopback: settings.allow_loopback }))
+            .timeout(
+                Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4)),
+            )
+            .dns_resolver(Arc::new(PublicOnly {
+                allow_loopback: settings.allow_loopback,
+            }))
             .no_proxy()
             .build()
             .map_err(CallError::Setup)?;
-        Ok(Self { client, allow_loopback: settings.allow_loopback, limit: settings.response_bytes.get() })
+        Ok(Self {
+            client,
+            allow_loopback: settings.allow_loopback,
+            limit: settings.response_bytes.get(),
+        })
     }
 
     /// Addresses given as numbers do not pass the resolver.
@@ -104,13 +119,23 @@ impl Caller {
             Some(url::Host::Domain(_)) => true,
             None => false,
         };
-        if fits { Ok(()) } else { Err(CallError::NotPublic) }
+        if fits {
+            Ok(())
+        } else {
+            Err(CallError::NotPublic)
+        }
     }
 
     /// The body of a 200 answer.
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, CallError> {
         self.check(url)?;
-        let mut answer = self.client.get(url).timeout(BRIEF).send().await.map_err(CallError::Failed)?;
+        let mut answer = self
+            .client
+            .get(url)
+            .timeout(BRIEF)
+            .send()
+            .await
+            .map_err(CallError::Failed)?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(CallError::Status(answer.status().as_u16()));
         }
@@ -127,8 +152,19 @@ impl Caller {
     /// Sends a form; any 2xx is success.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
         self.check(url)?;
-        let answer = self.client.post(url).timeout(BRIEF).form(form).send().await.map_err(CallError::Failed)?;
-        if answer.status().is_success() { Ok(()) } else { Err(CallError::Status(answer.status().as_u16())) }
+        let answer = self
+            .client
+            .post(url)
+            .timeout(BRIEF)
+            .form(form)
+            .send()
+            .await
+            .map_err(CallError::Failed)?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(CallError::Status(answer.status().as_u16()))
+        }
     }
 }
 
@@ -138,7 +174,18 @@ mod tests {
 
     #[test]
     fn private_networks_are_never_called() {
-        for ip in ["10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::", "fc00::1", "fe80::1", "::ffff:10.0.0.1"] {
+        for ip in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::",
+            "fc00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(!is_allowed(ip.parse().unwrap(), true), "{ip}");
         }
         assert!(!is_allowed("127.0.0.1".parse().unwrap(), false));

@@ -17,7 +17,11 @@ pub async fn show(ctx: &Ctx, open: Open) -> ApiResult<Reply> {
     let silent = open.client.payload.client_skip_consent == Some(true)
         || ctx.tenant()?.group.config.global_skip_authorize == Some(true)
         || open.interaction.federated;
-    if silent { grant(ctx, &open).await } else { page(ctx, &open) }
+    if silent {
+        grant(ctx, &open).await
+    } else {
+        page(ctx, &open)
+    }
 }
 
 /// `POST /{group}/interaction/{uid}/confirm`
@@ -30,13 +34,27 @@ pub async fn confirm(ctx: Ctx) -> ApiResult<Reply> {
 
 async fn grant(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?;
-    let session = open.interaction.session.as_ref().ok_or_else(|| ApiError::bad_request("Sign in before you consent"))?;
+    let session = open
+        .interaction
+        .session
+        .as_ref()
+        .ok_or_else(|| ApiError::bad_request("Sign in before you consent"))?;
     let consented = consented_of(&open.interaction.prompt);
     let existing = match &open.interaction.grant_id {
-        Some(id) => grants::find(&ctx.app, id, &session.account_id, &open.client.id).await?.map(|g| g.id),
+        Some(id) => grants::find(&ctx.app, id, &session.account_id, &open.client.id)
+            .await?
+            .map(|g| g.id),
         None => None,
     };
-    let id = grants::consent(&ctx.app, existing.as_deref(), &session.account_id, &open.client.id, &consented, tenant.ttl.grant).await?;
+    let id = grants::consent(
+        &ctx.app,
+        existing.as_deref(),
+        &session.account_id,
+        &open.client.id,
+        &consented,
+        tenant.ttl.grant,
+    )
+    .await?;
     let mut consent = Object::default();
     consent.insert("grantId", id);
     let mut result = Object::default();
@@ -49,7 +67,11 @@ fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let consented = consented_of(&open.interaction.prompt);
     let requested = open.param("scope").unwrap_or_default();
     let offline = scopes::has(requested, "offline_access").then(|| {
-        if consented.openid.iter().any(|s| s == "offline_access") { OfflineAccess::New } else { OfflineAccess::Previously }
+        if consented.openid.iter().any(|s| s == "offline_access") {
+            OfflineAccess::New
+        } else {
+            OfflineAccess::Previously
+        }
     });
     let action = open.path(ctx, "/confirm")?;
     let cancel = open.path(ctx, "/abort")?;
@@ -59,12 +81,20 @@ fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
         action: &action,
         csrf: open.csrf(),
         cancel_url: &cancel,
-        scopes: consented.openid.iter().map(String::as_str).filter(|s| !matches!(*s, "openid" | "offline_access")).collect(),
+        scopes: consented
+            .openid
+            .iter()
+            .map(String::as_str)
+            .filter(|s| !matches!(*s, "openid" | "offline_access"))
+            .collect(),
         claims: Vec::new(),
         resources: consented
             .resources
             .iter()
-            .map(|(resource, scopes)| ResourceScopes { resource, scopes: scopes.iter().map(String::as_str).collect() })
+            .map(|(resource, scopes)| ResourceScopes {
+                resource,
+                scopes: scopes.iter().map(String::as_str).collect(),
+            })
             .collect(),
         offline_access: offline,
         device_setup_url: None,

@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use crate::accounts::attempts::{self, Outcome};
 use crate::app::LimitClass;
 use crate::gate::Ctx;
-use crate::http::error::ApiResult;
 use crate::http::Reply;
+use crate::http::error::ApiResult;
 use crate::interactions::look::Look;
 use crate::interactions::state::{Open, login_result};
 use crate::pages::{Federation, Flash, Login, LoginStep, Page};
@@ -22,7 +22,15 @@ struct View<'a> {
 pub fn show(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let flash = ctx.req.query("flash").and_then(Flash::from_id);
     let email = open.param("login_hint").unwrap_or_default();
-    render(ctx, open, View { email, flash, ..View::default() })
+    render(
+        ctx,
+        open,
+        View {
+            email,
+            flash,
+            ..View::default()
+        },
+    )
 }
 
 /// `POST /{group}/interaction/{uid}/login`
@@ -33,9 +41,25 @@ pub async fn submit(ctx: Ctx) -> ApiResult<Reply> {
     let email = ctx.req.field("email").unwrap_or_default().trim().to_owned();
     match ctx.req.field("action") {
         // an unknown address looks the same as a known one
-        Some("email") => render(&ctx, &open, View { password: !email.is_empty(), email: &email, flash: None }),
+        Some("email") => render(
+            &ctx,
+            &open,
+            View {
+                password: !email.is_empty(),
+                email: &email,
+                flash: None,
+            },
+        ),
         None | Some("" | "password") => password(&ctx, &open, &email).await,
-        Some(_) => render(&ctx, &open, View { email: &email, flash: Some(Flash::NotEnabled), ..View::default() }),
+        Some(_) => render(
+            &ctx,
+            &open,
+            View {
+                email: &email,
+                flash: Some(Flash::NotEnabled),
+                ..View::default()
+            },
+        ),
     }
 }
 
@@ -44,22 +68,44 @@ async fn password(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
     ctx.app.limits.check(LimitClass::Login, &ctx.peer())?;
     let password = ctx.req.field("password").unwrap_or_default();
     if email.is_empty() || password.is_empty() {
-        return render(ctx, open, View { email, flash: Some(Flash::InvalidCredentials), ..View::default() });
+        return render(
+            ctx,
+            open,
+            View {
+                email,
+                flash: Some(Flash::InvalidCredentials),
+                ..View::default()
+            },
+        );
     }
     let flash = match attempts::check_password(&ctx.app, tenant, email, password).await? {
         Outcome::Accepted(account) => {
             tracing::info!(group = tenant.id(), account = %account.id, "signed in");
-            return open.finish(ctx, login_result(&account.id, &["pwd"]), false).await;
+            return open
+                .finish(ctx, login_result(&account.id, &["pwd"]), false)
+                .await;
         }
         Outcome::Refused => Flash::InvalidCredentials,
         Outcome::LockedOut { threshold, hours } => {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let hours = hours.ceil().clamp(1.0, 1.0e6) as u32;
-            Flash::LockedOut { threshold: u32::try_from(threshold).unwrap_or(u32::MAX), hours, contact: tenant.group.primary_email.clone() }
+            Flash::LockedOut {
+                threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
+                hours,
+                contact: tenant.group.primary_email.clone(),
+            }
         }
     };
     tracing::info!(group = tenant.id(), "sign-in refused");
-    render(ctx, open, View { email, flash: Some(flash), ..View::default() })
+    render(
+        ctx,
+        open,
+        View {
+            email,
+            flash: Some(flash),
+            ..View::default()
+        },
+    )
 }
 
 fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
@@ -69,10 +115,19 @@ fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
     let action = open.path(ctx, "/login")?;
     let cancel = open.path(ctx, "/abort")?;
     let forgot = format!("{}/forgotpassword", look.base());
-    let register = open.client.payload.text("register_url").or(group.register_url.as_deref()).filter(|_| !group.locked);
+    let register = open
+        .client
+        .payload
+        .text("register_url")
+        .or(group.register_url.as_deref())
+        .filter(|_| !group.locked);
     let page = Login {
         shell: look.shell("Sign-in"),
-        step: if view.password { LoginStep::Password } else { LoginStep::Email },
+        step: if view.password {
+            LoginStep::Password
+        } else {
+            LoginStep::Email
+        },
         action: &action,
         csrf: open.csrf(),
         email: view.email,

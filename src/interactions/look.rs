@@ -26,12 +26,20 @@ pub fn brand(ctx_app: &crate::app::App, tenant: Option<&crate::groups::Tenant>) 
     let settings = &ctx_app.settings;
     let fonts = settings.ui.custom_fonts_url.as_ref().map(url::Url::as_str);
     let Some(tenant) = tenant else {
-        return Brand::new(BrandInput { name: &settings.bootstrap.company_name, fonts_url: fonts, ..BrandInput::default() });
+        return Brand::new(BrandInput {
+            name: &settings.bootstrap.company_name,
+            fonts_url: fonts,
+            ..BrandInput::default()
+        });
     };
     let group = &tenant.group;
     let skin = &group.config.ui.skin;
     Brand::new(BrandInput {
-        name: if group.name == "root" { &settings.bootstrap.company_name } else { &group.name },
+        name: if group.name == "root" {
+            &settings.bootstrap.company_name
+        } else {
+            &group.name
+        },
         logo: skin.logo.as_deref(),
         favicon: skin.favicon.as_deref(),
         splash: skin.splash_image.as_deref(),
@@ -48,13 +56,41 @@ pub fn brand(ctx_app: &crate::app::App, tenant: Option<&crate::groups::Tenant>) 
 
 impl Look {
     pub fn of(ctx: &Ctx) -> ApiResult<Self> {
-        Ok(Self::new(&ctx.app, ctx.tenant.as_deref(), ctx.req.hosts.secure))
+        Ok(Self::new(
+            &ctx.app,
+            ctx.tenant.as_deref(),
+            ctx.req.hosts.secure,
+        ))
     }
 
     pub fn new(app: &crate::app::App, tenant: Option<&crate::groups::Tenant>, https: bool) -> Self {
+        Self::build(app, tenant, https, false)
+    }
+
+    /// For viewers that write their own style elements.
+    pub fn with_inline_styles(
+        app: &crate::app::App,
+        tenant: Option<&crate::groups::Tenant>,
+        https: bool,
+    ) -> Self {
+        Self::build(app, tenant, https, true)
+    }
+
+    fn build(
+        app: &crate::app::App,
+        tenant: Option<&crate::groups::Tenant>,
+        https: bool,
+        inline_styles: bool,
+    ) -> Self {
         let nonce = STANDARD.encode(app.random.bytes::<16>());
         let ancestors = app.settings.default_frame_ancestors();
-        let csp = csp(&Policy { nonce: &nonce, frame_ancestors: &ancestors, https, connect: &[], inline_styles: false });
+        let csp = csp(&Policy {
+            nonce: &nonce,
+            frame_ancestors: &ancestors,
+            https,
+            connect: &[],
+            inline_styles,
+        });
         Self {
             brand: brand(app, tenant),
             base: tenant.map(|t| format!("/{}", t.id())).unwrap_or_default(),
@@ -81,7 +117,12 @@ impl Look {
     }
 
     pub fn shell<'a>(&'a self, title: &'a str) -> Shell<'a> {
-        Shell { brand: &self.brand, nonce: &self.nonce, base: &self.base, title }
+        Shell {
+            brand: &self.brand,
+            nonce: &self.nonce,
+            base: &self.base,
+            title,
+        }
     }
 
     pub fn base(&self) -> &str {

@@ -23,20 +23,38 @@ pub struct Open {
 }
 
 fn lost() -> ApiError {
-    ApiError::oauth(StatusCode::BAD_REQUEST, "invalid_request", "This sign-in has expired. Start again from your application.").page(PageRule::Negotiated)
+    ApiError::oauth(
+        StatusCode::BAD_REQUEST,
+        "invalid_request",
+        "This sign-in has expired. Start again from your application.",
+    )
+    .page(PageRule::Negotiated)
 }
 
 impl Open {
     pub async fn load(ctx: &Ctx) -> ApiResult<Self> {
         let tenant = ctx.tenant()?;
-        let uid = cookies::verified(ctx.req.http.headers(), &page_cookie(ctx)?, &tenant.cookie_keys).ok_or_else(lost)?;
+        let uid = cookies::verified(
+            ctx.req.http.headers(),
+            &page_cookie(ctx)?,
+            &tenant.cookie_keys,
+        )
+        .ok_or_else(lost)?;
         if ctx.req.param("uid")? != uid {
             return Err(lost());
         }
-        let interaction = ctx.app.actors.interactions(tenant.id()).get(&uid).await?.ok_or_else(lost)?;
+        let interaction = ctx
+            .app
+            .actors
+            .interactions(tenant.id())
+            .get(&uid)
+            .await?
+            .ok_or_else(lost)?;
         if let Some(session) = &interaction.session {
             let browser = Browser::load(ctx).await?;
-            if browser.view().uid != session.uid || browser.view().account_id.as_ref() != Some(&session.account_id) {
+            if browser.view().uid != session.uid
+                || browser.view().account_id.as_ref() != Some(&session.account_id)
+            {
                 return Err(lost());
             }
         }
@@ -44,21 +62,40 @@ impl Open {
             Some(id) => rules::find(&ctx.app, tenant, id).await?,
             None => None,
         };
-        let client = client.ok_or_else(|| ApiError::forbidden("The specified login client is not part of the indicated auth group"))?;
-        Ok(Self { uid, interaction, client })
+        let client = client.ok_or_else(|| {
+            ApiError::forbidden(
+                "The specified login client is not part of the indicated auth group",
+            )
+        })?;
+        Ok(Self {
+            uid,
+            interaction,
+            client,
+        })
     }
 
     /// The prompt the page belongs to.
     pub fn must_ask(&self, prompt: &str) -> ApiResult<()> {
-        if self.interaction.prompt.name == prompt { Ok(()) } else { Err(lost()) }
+        if self.interaction.prompt.name == prompt {
+            Ok(())
+        } else {
+            Err(lost())
+        }
     }
 
     /// Forms carry a token that other sites cannot know. Interactions begun by another system
     /// have none; there the cookie's path and `SameSite` stand alone.
     pub fn check_form(&self, ctx: &Ctx) -> ApiResult<()> {
         match &self.interaction.csrf {
-            Some(expected) if !ctx.req.field("csrf").is_some_and(|got| secrets::ct_eq(expected, got)) => {
-                Err(ApiError::forbidden("The form has expired. Go back, reload the page and try again."))
+            Some(expected)
+                if !ctx
+                    .req
+                    .field("csrf")
+                    .is_some_and(|got| secrets::ct_eq(expected, got)) =>
+            {
+                Err(ApiError::forbidden(
+                    "The form has expired. Go back, reload the page and try again.",
+                ))
             }
             _ => Ok(()),
         }
@@ -70,7 +107,11 @@ impl Open {
 
     /// `/{group}/interaction/{uid}` and what follows.
     pub fn path(&self, ctx: &Ctx, tail: &str) -> ApiResult<String> {
-        Ok(format!("/{}/interaction/{}{tail}", ctx.group_id()?, self.uid))
+        Ok(format!(
+            "/{}/interaction/{}{tail}",
+            ctx.group_id()?,
+            self.uid
+        ))
     }
 
     pub fn param(&self, name: &str) -> Option<&str> {
@@ -79,7 +120,11 @@ impl Open {
 
     /// Writes the outcome and sends the browser back to the authorization endpoint.
     pub async fn finish(&self, ctx: &Ctx, result: Object, merge: bool) -> ApiResult<Reply> {
-        let result = if merge { merged(self.interaction.last_submission.as_ref(), &result) } else { result };
+        let result = if merge {
+            merged(self.interaction.last_submission.as_ref(), &result)
+        } else {
+            result
+        };
         ctx.app
             .actors
             .interactions(ctx.group_id()?)
@@ -105,7 +150,10 @@ pub fn login_result(account: &str, amr: &[&str]) -> Object {
     let mut login = Object::default();
     login.insert("accountId", account);
     if !amr.is_empty() {
-        login.insert("amr", Value::Array(amr.iter().map(|m| Value::String((*m).to_owned())).collect()));
+        login.insert(
+            "amr",
+            Value::Array(amr.iter().map(|m| Value::String((*m).to_owned())).collect()),
+        );
     }
     let mut result = Object::default();
     result.insert("login", login);

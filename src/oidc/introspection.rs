@@ -46,9 +46,27 @@ pub async fn find(ctx: &Ctx, token: &str, hint: Option<&str>) -> ApiResult<Optio
     }
     for kind in order {
         let found = match kind {
-            Kind::Access => ctx.app.store.of::<Record<AccessToken>>().get(token).await?.map(|r| access(r.payload)),
-            Kind::Client => ctx.app.store.of::<Record<ClientCredentials>>().get(token).await?.map(|r| client(r.payload)),
-            Kind::Refresh => ctx.app.store.of::<Record<RefreshToken>>().get(token).await?.map(|r| refresh(r.payload)),
+            Kind::Access => ctx
+                .app
+                .store
+                .of::<Record<AccessToken>>()
+                .get(token)
+                .await?
+                .map(|r| access(r.payload)),
+            Kind::Client => ctx
+                .app
+                .store
+                .of::<Record<ClientCredentials>>()
+                .get(token)
+                .await?
+                .map(|r| client(r.payload)),
+            Kind::Refresh => ctx
+                .app
+                .store
+                .of::<Record<RefreshToken>>()
+                .get(token)
+                .await?
+                .map(|r| refresh(r.payload)),
         };
         if found.is_some() {
             return Ok(found);
@@ -114,20 +132,34 @@ pub async fn is_live(ctx: &Ctx, token: &Found) -> ApiResult<bool> {
     if token.consumed || token.exp <= ctx.app.now() {
         return Ok(false);
     }
-    if token.extra.get_str("group").is_some_and(|g| g != tenant.id()) {
+    if token
+        .extra
+        .get_str("group")
+        .is_some_and(|g| g != tenant.id())
+    {
         return Ok(false);
     }
-    if crate::clients::rules::find(&ctx.app, tenant, &token.client_id).await?.is_none() {
+    if crate::clients::rules::find(&ctx.app, tenant, &token.client_id)
+        .await?
+        .is_none()
+    {
         return Ok(false);
     }
-    let (Some(account), Some(grant)) = (&token.account_id, &token.grant_id) else { return Ok(true) };
-    if grants::find(&ctx.app, grant, account, &token.client_id).await?.is_none() {
+    let (Some(account), Some(grant)) = (&token.account_id, &token.grant_id) else {
+        return Ok(true);
+    };
+    if grants::find(&ctx.app, grant, account, &token.client_id)
+        .await?
+        .is_none()
+    {
         return Ok(false);
     }
     if !token.expires_with_session {
         return Ok(true);
     }
-    let Some(uid) = &token.session_uid else { return Ok(false) };
+    let Some(uid) = &token.session_uid else {
+        return Ok(false);
+    };
     let session = sessions::by_uid(&ctx.app, tenant.id(), uid).await?;
     Ok(session.is_some_and(|s| sessions::carries(&s, account, &token.client_id, grant)))
 }
@@ -137,9 +169,16 @@ pub async fn introspect(ctx: Ctx) -> ApiResult<Reply> {
     let auth = client_auth::authenticate(&ctx, &params, Endpoint::Introspection).await?;
     params.check_duplicates()?;
     params.require(&["token"])?;
-    let inactive = || Ok(reply::no_store(reply::json_with(StatusCode::OK, &json!({ "active": false }))?));
+    let inactive = || {
+        Ok(reply::no_store(reply::json_with(
+            StatusCode::OK,
+            &json!({ "active": false }),
+        )?))
+    };
     let value = params.get("token").unwrap_or_default();
-    let Some(token) = find(&ctx, value, params.get("token_type_hint")).await? else { return inactive() };
+    let Some(token) = find(&ctx, value, params.get("token_type_hint")).await? else {
+        return inactive();
+    };
     // a client that proves nothing may look at its own tokens only
     if !auth.proven && token.client_id != auth.client.id {
         return inactive();

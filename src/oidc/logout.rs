@@ -29,8 +29,15 @@ fn refused(description: &str) -> ApiError {
 
 fn base(ctx: &Ctx) -> ApiResult<String> {
     let tenant = ctx.tenant()?;
-    let segment = if ctx.typed_group.is_empty() { tenant.id() } else { &ctx.typed_group };
-    Ok(format!("{}/{segment}", origin(&ctx.app, ctx.custom_domain.as_deref())))
+    let segment = if ctx.typed_group.is_empty() {
+        tenant.id()
+    } else {
+        &ctx.typed_group
+    };
+    Ok(format!(
+        "{}/{segment}",
+        origin(&ctx.app, ctx.custom_domain.as_deref())
+    ))
 }
 
 /// `GET|POST /{group}/session/end`
@@ -39,9 +46,16 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
     params.check_duplicates()?;
     let tenant = Arc::clone(ctx.tenant()?);
     let (client, hinted) = client_of(&ctx, &params).await?;
-    let post_logout = params.get("post_logout_redirect_uri").filter(|_| client.is_some());
+    let post_logout = params
+        .get("post_logout_redirect_uri")
+        .filter(|_| client.is_some());
     if let (Some(client), Some(uri)) = (&client, post_logout) {
-        if !client.payload.post_logout_redirect_uris.iter().any(|u| u == uri) {
+        if !client
+            .payload
+            .post_logout_redirect_uris
+            .iter()
+            .any(|u| u == uri)
+        {
             return Err(refused("post_logout_redirect_uri not registered"));
         }
     }
@@ -55,7 +69,9 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
     };
     let signed_in = browser.view().account_id.is_some();
     let by_request = ctx.req.query("skipPrompt") == Some("true") && hinted;
-    let by_client = client.as_ref().is_some_and(|c| c.payload.client_optional_skip_logout_prompt == Some(true));
+    let by_client = client
+        .as_ref()
+        .is_some_and(|c| c.payload.client_optional_skip_logout_prompt == Some(true));
     let by_group = tenant.group.config.global_skip_logout_confirm == Some(true);
     if signed_in && (by_request || by_client || by_group) {
         browser.set_state(Some(state));
@@ -73,7 +89,10 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
         };
         look.page(StatusCode::OK, page.html())
     } else if ctx.req.query("json") == Some("true") {
-        reply::json_with(StatusCode::OK, &json!({ "action": "Log Out", "confirmUri": action, "xsrf": xsrf }))?
+        reply::json_with(
+            StatusCode::OK,
+            &json!({ "action": "Log Out", "confirmUri": action, "xsrf": xsrf }),
+        )?
     } else {
         let look = look.for_client(client.as_deref());
         let name = client
@@ -87,7 +106,9 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
             action: &action,
             xsrf: &xsrf,
             name,
-            cancel: cancel.as_deref().map_or(LogoutCancel::Submit, LogoutCancel::Link),
+            cancel: cancel
+                .as_deref()
+                .map_or(LogoutCancel::Submit, LogoutCancel::Link),
         };
         look.page(StatusCode::OK, page.html())
     };
@@ -98,13 +119,24 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
 async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>, bool)> {
     let tenant = ctx.tenant()?;
     if let Some(hint) = params.get("id_token_hint") {
-        let (_, claims) = crate::jose::decode_unverified(hint).map_err(|_| refused("could not decode id_token_hint"))?;
-        let aud = claims.get("aud").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let (_, claims) = crate::jose::decode_unverified(hint)
+            .map_err(|_| refused("could not decode id_token_hint"))?;
+        let aud = claims
+            .get("aud")
+            .and_then(|v| v.as_str())
+            .unwrap_or_default()
+            .to_owned();
         if params.get("client_id").is_some_and(|id| id != aud) {
-            return Err(refused("client_id does not match the provided id_token_hint"));
+            return Err(refused(
+                "client_id does not match the provided id_token_hint",
+            ));
         }
         let client = rules::find(&ctx.app, tenant, &aud).await?.ok_or_else(|| {
-            ApiError::oauth(StatusCode::BAD_REQUEST, "invalid_client", "unrecognized id_token_hint audience")
+            ApiError::oauth(
+                StatusCode::BAD_REQUEST,
+                "invalid_client",
+                "unrecognized id_token_hint audience",
+            )
         })?;
         verify_hint(ctx, hint).ok_or_else(|| refused("could not validate id_token_hint"))?;
         return Ok((Some(client), true));
@@ -113,7 +145,11 @@ async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>
         None => Ok((None, false)),
         Some(id) => match rules::find(&ctx.app, tenant, id).await? {
             Some(client) => Ok((Some(client), false)),
-            None => Err(ApiError::oauth(StatusCode::BAD_REQUEST, "invalid_client", "client is invalid")),
+            None => Err(ApiError::oauth(
+                StatusCode::BAD_REQUEST,
+                "invalid_client",
+                "client is invalid",
+            )),
         },
     }
 }
@@ -130,17 +166,37 @@ fn cancel_uri(ctx: &Ctx, client: Option<&Client>) -> Option<String> {
 }
 
 fn is_known_host(client: &Client, url: &str) -> bool {
-    let host = |u: &str| url::Url::parse(u).ok().filter(|u| matches!(u.scheme(), "http" | "https")).and_then(|u| u.host_str().map(ToOwned::to_owned));
-    let Some(wanted) = host(url) else { return false };
+    let host = |u: &str| {
+        url::Url::parse(u)
+            .ok()
+            .filter(|u| matches!(u.scheme(), "http" | "https"))
+            .and_then(|u| u.host_str().map(ToOwned::to_owned))
+    };
+    let Some(wanted) = host(url) else {
+        return false;
+    };
     let p = &client.payload;
-    p.redirect_uris.iter().chain(&p.post_logout_redirect_uris).map(String::as_str).chain(p.text("client_uri")).any(|u| host(u).as_ref() == Some(&wanted))
+    p.redirect_uris
+        .iter()
+        .chain(&p.post_logout_redirect_uris)
+        .map(String::as_str)
+        .chain(p.text("client_uri"))
+        .any(|u| host(u).as_ref() == Some(&wanted))
 }
 
-fn return_uri(ctx: &Ctx, tenant: &crate::groups::Tenant, client: Option<&Client>) -> Option<String> {
+fn return_uri(
+    ctx: &Ctx,
+    tenant: &crate::groups::Tenant,
+    client: Option<&Client>,
+) -> Option<String> {
     client
         .and_then(|c| c.payload.text("client_uri").map(ToOwned::to_owned))
         .or_else(|| tenant.group.config.default_logout_redirect.clone())
-        .or_else(|| client.filter(|c| tenant.group.associated_client.as_deref() == Some(c.id.as_str())).map(|_| tenant.portal(&ctx.app)))
+        .or_else(|| {
+            client
+                .filter(|c| tenant.group.associated_client.as_deref() == Some(c.id.as_str()))
+                .map(|_| tenant.portal(&ctx.app))
+        })
 }
 
 /// `POST /{group}/session/end/confirm`
@@ -148,7 +204,11 @@ pub async fn confirm(ctx: Ctx) -> ApiResult<Reply> {
     let params = Params::of(&ctx)?;
     params.check_duplicates()?;
     let browser = Browser::load(&ctx).await?;
-    let state = browser.view().state.clone().ok_or_else(|| refused("could not find logout details"))?;
+    let state = browser
+        .view()
+        .state
+        .clone()
+        .ok_or_else(|| refused("could not find logout details"))?;
     if !secrets::ct_eq(&state.secret, params.get("xsrf").unwrap_or_default()) {
         return Err(refused("xsrf token invalid"));
     }
@@ -168,17 +228,25 @@ async fn finish(ctx: &Ctx, mut browser: Browser, everything: bool) -> ApiResult<
         Some(uri) => with_query(uri, "state", state.state.as_deref()),
         None => {
             let success = format!("{}/session/end/success", base(ctx)?);
-            with_query(&success, "client_id", state.client_id.as_deref().filter(|_| !everything))
+            with_query(
+                &success,
+                "client_id",
+                state.client_id.as_deref().filter(|_| !everything),
+            )
         }
     };
-    browser.finish(ctx, reply::no_store(reply::see_other(&to)?)).await
+    browser
+        .finish(ctx, reply::no_store(reply::see_other(&to)?))
+        .await
 }
 
 fn with_query(uri: &str, name: &str, value: Option<&str>) -> String {
     match value {
         None => uri.to_owned(),
         Some(value) => {
-            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+            let pair = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair(name, value)
+                .finish();
             format!("{uri}{}{pair}", if uri.contains('?') { '&' } else { '?' })
         }
     }
@@ -189,10 +257,17 @@ fn with_query(uri: &str, name: &str, value: Option<&str>) -> String {
 pub async fn end_session(ctx: &Ctx, browser: &mut Browser) -> ApiResult<()> {
     let session = browser.session();
     if let Some(account) = &session.account_id {
-        let notices = session.authorizations.iter().map(|(client, entry)| notify(ctx, client, account, entry.sid.clone()));
+        let notices = session
+            .authorizations
+            .iter()
+            .map(|(client, entry)| notify(ctx, client, account, entry.sid.clone()));
         join_all(notices).await;
     }
-    for entry in session.authorizations.values().filter(|a| !a.persists_logout) {
+    for entry in session
+        .authorizations
+        .values()
+        .filter(|a| !a.persists_logout)
+    {
         if let Some(grant) = &entry.grant_id {
             grants::revoke(&ctx.app, grant).await?;
         }
@@ -202,7 +277,9 @@ pub async fn end_session(ctx: &Ctx, browser: &mut Browser) -> ApiResult<()> {
 
 async fn leave_client(ctx: &Ctx, browser: &mut Browser, client: &str) -> ApiResult<()> {
     let session = browser.session();
-    let Some(entry) = session.authorizations.get(client) else { return Ok(()) };
+    let Some(entry) = session.authorizations.get(client) else {
+        return Ok(());
+    };
     if let Some(account) = &session.account_id {
         notify(ctx, client, account, entry.sid.clone()).await;
     }
@@ -216,9 +293,15 @@ async fn leave_client(ctx: &Ctx, browser: &mut Browser, client: &str) -> ApiResu
 /// Sends a logout token; a client that cannot be reached does not keep anybody signed in.
 async fn notify(ctx: &Ctx, client: &str, account: &str, sid: Option<String>) {
     let Ok(tenant) = ctx.tenant() else { return };
-    let Ok(Some(client)) = rules::find(&ctx.app, tenant, client).await else { return };
-    let Some(uri) = client.payload.text("backchannel_logout_uri") else { return };
-    let Some(signer) = tenant.keys.signer(id_token::alg(&client)) else { return };
+    let Ok(Some(client)) = rules::find(&ctx.app, tenant, client).await else {
+        return;
+    };
+    let Some(uri) = client.payload.text("backchannel_logout_uri") else {
+        return;
+    };
+    let Some(signer) = tenant.keys.signer(id_token::alg(&client)) else {
+        return;
+    };
     let Ok(issuer) = ctx.issuer() else { return };
     let mut claims = json!({
         "sub": account,
@@ -228,11 +311,18 @@ async fn notify(ctx: &Ctx, client: &str, account: &str, sid: Option<String>) {
         "iat": ctx.app.now(),
         "iss": issuer,
     });
-    if let (Some(map), Some(sid), true) = (claims.as_object_mut(), sid, id_token::wants_sid(&client)) {
+    if let (Some(map), Some(sid), true) =
+        (claims.as_object_mut(), sid, id_token::wants_sid(&client))
+    {
         map.insert("sid".into(), sid.into());
     }
     let sent = match signer.sign(Some("logout+jwt"), &claims) {
-        Ok(token) => ctx.app.outgoing.post_form(uri, &[("logout_token", &token)]).await.map_err(|e| e.to_string()),
+        Ok(token) => ctx
+            .app
+            .outgoing
+            .post_form(uri, &[("logout_token", &token)])
+            .await
+            .map_err(|e| e.to_string()),
         Err(e) => Err(e.to_string()),
     };
     if let Err(error) = sent {
@@ -246,7 +336,11 @@ pub async fn success(ctx: Ctx) -> ApiResult<Reply> {
     let client = match ctx.req.query("client_id") {
         None => None,
         Some(id) => Some(rules::find(&ctx.app, &tenant, id).await?.ok_or_else(|| {
-            ApiError::oauth(StatusCode::BAD_REQUEST, "invalid_client", "client is invalid")
+            ApiError::oauth(
+                StatusCode::BAD_REQUEST,
+                "invalid_client",
+                "client is invalid",
+            )
         })?),
     };
     let back = return_uri(&ctx, &tenant, client.as_deref());
@@ -259,7 +353,9 @@ pub async fn success(ctx: Ctx) -> ApiResult<Reply> {
         shell: look.shell("Confirmed"),
         client_name: client.as_ref().map(|c| c.payload.client_name.as_str()),
         return_url: back.as_deref(),
-        login_url: client.as_ref().and_then(|c| c.payload.text("initiate_login_uri")),
+        login_url: client
+            .as_ref()
+            .and_then(|c| c.payload.text("initiate_login_uri")),
     };
     let mut out = look.page(StatusCode::OK, page.html());
     let mut data = json!({ "title": "Confirmed", "authGroup": {
@@ -269,10 +365,14 @@ pub async fn success(ctx: Ctx) -> ApiResult<Reply> {
         "primaryDomain": tenant.group.primary_domain,
     }});
     if let (Some(map), Some(client)) = (data.as_object_mut(), &client) {
-        map.insert("message".into(), format!("You are still logged into {}", client.payload.client_name).into());
+        map.insert(
+            "message".into(),
+            format!("You are still logged into {}", client.payload.client_name).into(),
+        );
     }
     if let Ok(value) = ascii(&data.to_string()).parse() {
-        out.headers_mut().insert(HeaderName::from_static("json-data"), value);
+        out.headers_mut()
+            .insert(HeaderName::from_static("json-data"), value);
     }
     Ok(reply::no_store(out))
 }

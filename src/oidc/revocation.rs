@@ -18,9 +18,17 @@ pub async fn revoke(ctx: Ctx) -> ApiResult<Reply> {
     params.check_duplicates()?;
     params.require(&["token"])?;
     let value = params.get("token").unwrap_or_default();
-    let done = || Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(""));
-    let Some(token) = introspection::find(&ctx, value, params.get("token_type_hint")).await? else { return done() };
-    let ours = crate::clients::rules::find(&ctx.app, ctx.tenant()?, &token.client_id).await?.is_some();
+    let done = || {
+        Ok(HttpResponse::Ok()
+            .content_type("text/plain; charset=utf-8")
+            .body(""))
+    };
+    let Some(token) = introspection::find(&ctx, value, params.get("token_type_hint")).await? else {
+        return done();
+    };
+    let ours = crate::clients::rules::find(&ctx.app, ctx.tenant()?, &token.client_id)
+        .await?
+        .is_some();
     if !ours {
         return done();
     }
@@ -29,12 +37,22 @@ pub async fn revoke(ctx: Ctx) -> ApiResult<Reply> {
     }
     match token.kind {
         Kind::Access => {
-            ctx.app.store.of::<Record<AccessToken>>().delete(value).await?;
+            ctx.app
+                .store
+                .of::<Record<AccessToken>>()
+                .delete(value)
+                .await?;
         }
         Kind::Client => {
-            ctx.app.store.of::<Record<ClientCredentials>>().delete(value).await?;
+            ctx.app
+                .store
+                .of::<Record<ClientCredentials>>()
+                .delete(value)
+                .await?;
         }
-        Kind::Refresh => grants::revoke(&ctx.app, token.grant_id.as_deref().unwrap_or_default()).await?,
+        Kind::Refresh => {
+            grants::revoke(&ctx.app, token.grant_id.as_deref().unwrap_or_default()).await?
+        }
     }
     done()
 }

@@ -37,23 +37,48 @@ const SLIDE_EVERY: i64 = 60;
 
 /// The session with that uid in the group.
 pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Arc<Session>>, ActorError> {
-    Ok(app.actors.sessions(group).find_by_key(&format!("uid:{uid}")).await?.into_iter().next().map(|r| Arc::clone(&r.value)))
+    Ok(app
+        .actors
+        .sessions(group)
+        .find_by_key(&format!("uid:{uid}"))
+        .await?
+        .into_iter()
+        .next()
+        .map(|r| Arc::clone(&r.value)))
 }
 
 /// Does the session a token is bound to still exist, with the same account and grant?
-pub async fn backs(app: &App, extra: &Object, uid: Option<&str>, account: &str, client: &str, grant: &str) -> Result<bool, ApiError> {
-    let (Some(group), Some(uid)) = (extra.get_str("group"), uid) else { return Ok(false) };
-    Ok(by_uid(app, group, uid).await?.is_some_and(|s| carries(&s, account, client, grant)))
+pub async fn backs(
+    app: &App,
+    extra: &Object,
+    uid: Option<&str>,
+    account: &str,
+    client: &str,
+    grant: &str,
+) -> Result<bool, ApiError> {
+    let (Some(group), Some(uid)) = (extra.get_str("group"), uid) else {
+        return Ok(false);
+    };
+    Ok(by_uid(app, group, uid)
+        .await?
+        .is_some_and(|s| carries(&s, account, client, grant)))
 }
 
 pub fn carries(session: &Session, account: &str, client: &str, grant: &str) -> bool {
     session.account_id.as_deref() == Some(account)
-        && session.authorizations.get(client).and_then(|a| a.grant_id.as_deref()) == Some(grant)
+        && session
+            .authorizations
+            .get(client)
+            .and_then(|a| a.grant_id.as_deref())
+            == Some(grant)
 }
 
 /// Ends every session of an account.
 pub async fn end_all(app: &App, group: &str, account: &str) -> Result<usize, ActorError> {
-    app.actors.sessions(group).remove_by_key(&format!("account:{account}")).await
+    app.actors
+        .sessions(group)
+        .remove_by_key(&format!("account:{account}"))
+        .await
 }
 
 /// How somebody has just signed in.
@@ -124,15 +149,32 @@ impl Browser {
             .or_else(|| cookies::verified(headers, &format!("{name}.legacy"), &tenant.cookie_keys));
         if let Some(id) = id {
             if let Some(found) = ctx.app.actors.sessions(tenant.id()).get(&id).await? {
-                return Ok(Self { stored: Some(id), session: (*found).clone(), edits: Vec::new(), rotate: false, gone: false });
+                return Ok(Self {
+                    stored: Some(id),
+                    session: (*found).clone(),
+                    edits: Vec::new(),
+                    rotate: false,
+                    gone: false,
+                });
             }
         }
         Ok(Self::fresh(ctx))
     }
 
     fn fresh(ctx: &Ctx) -> Self {
-        let session = Session { uid: ctx.app.random.id21(), kind: "Session".into(), iat: ctx.app.now(), ..Default::default() };
-        Self { stored: None, session, edits: Vec::new(), rotate: false, gone: false }
+        let session = Session {
+            uid: ctx.app.random.id21(),
+            kind: "Session".into(),
+            iat: ctx.app.now(),
+            ..Default::default()
+        };
+        Self {
+            stored: None,
+            session,
+            edits: Vec::new(),
+            rotate: false,
+            gone: false,
+        }
     }
 
     pub fn session(&self) -> Session {
@@ -171,7 +213,12 @@ impl Browser {
     /// Signs an account in. The session gets a new id, so that a planted one is worth nothing;
     /// another account's session is left behind.
     pub async fn login(&mut self, ctx: &Ctx, login: Login) -> ApiResult<()> {
-        if self.session.account_id.as_ref().is_some_and(|a| *a != login.account) {
+        if self
+            .session
+            .account_id
+            .as_ref()
+            .is_some_and(|a| *a != login.account)
+        {
             crate::oidc::logout::end_session(ctx, self).await?;
             *self = Self::fresh(ctx);
         }
@@ -218,7 +265,8 @@ impl Browser {
             None => {
                 let id = ctx.app.random.id21();
                 change(&mut self.session, Some(&id));
-                let mut item = Item::new(id.clone(), self.session.clone()).until(exp.saturating_mul(1000));
+                let mut item =
+                    Item::new(id.clone(), self.session.clone()).until(exp.saturating_mul(1000));
                 item.keys = keys_of(&self.session);
                 sessions.create(item).await?;
                 self.stored = Some(id);
@@ -273,10 +321,20 @@ impl Browser {
 fn session_cookies(ctx: &Ctx, id: &str, exp: i64) -> ApiResult<Vec<Cookie<'static>>> {
     let tenant = ctx.tenant()?;
     let name = cookie_name(ctx)?;
-    let mut attributes = Attributes { path: "/", expires: Some(exp), same_site: Some(SameSite::None), secure: ctx.req.hosts.secure };
+    let mut attributes = Attributes {
+        path: "/",
+        expires: Some(exp),
+        same_site: Some(SameSite::None),
+        secure: ctx.req.hosts.secure,
+    };
     let mut out = cookies::signed(&name, id, &tenant.cookie_keys, &attributes);
     attributes.same_site = None;
-    out.extend(cookies::signed(&format!("{name}.legacy"), id, &tenant.cookie_keys, &attributes));
+    out.extend(cookies::signed(
+        &format!("{name}.legacy"),
+        id,
+        &tenant.cookie_keys,
+        &attributes,
+    ));
     Ok(out)
 }
 

@@ -27,14 +27,23 @@ const LONGEST_CHAIN: i64 = 31_557_600;
 
 pub async fn token(ctx: Ctx) -> ApiResult<Reply> {
     let params = Params::of(&ctx)?;
-    ctx.app.limits.check(crate::app::LimitClass::Token, &ctx.peer())?;
+    ctx.app
+        .limits
+        .check(crate::app::LimitClass::Token, &ctx.peer())?;
     let auth = client_auth::authenticate(&ctx, &params, Endpoint::Token).await?;
-    let grant_type = params.get("grant_type").ok_or_else(|| errors::invalid_request("missing required parameter 'grant_type'"))?;
-    if !matches!(grant_type, "authorization_code" | "refresh_token" | "client_credentials") {
+    let grant_type = params
+        .get("grant_type")
+        .ok_or_else(|| errors::invalid_request("missing required parameter 'grant_type'"))?;
+    if !matches!(
+        grant_type,
+        "authorization_code" | "refresh_token" | "client_credentials"
+    ) {
         return Err(errors::unsupported_grant_type());
     }
     if !auth.client.payload.has_grant(grant_type) {
-        return Err(errors::unauthorized_client("requested grant type is not allowed for this client"));
+        return Err(errors::unauthorized_client(
+            "requested grant type is not allowed for this client",
+        ));
     }
     params.check_duplicates()?;
     let body = match grant_type {
@@ -48,13 +57,18 @@ pub async fn token(ctx: Ctx) -> ApiResult<Reply> {
 async fn client_credentials(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiResult<Json> {
     // knowing a client's id proves nothing (RFC 6749 §4.4: confidential clients only)
     if !auth.proven {
-        return Err(errors::unauthorized_client("client_credentials requires a client that authenticates with a secret or key"));
+        return Err(errors::unauthorized_client(
+            "client_credentials requires a client that authenticates with a secret or key",
+        ));
     }
     let tenant = ctx.tenant()?;
     let client = &auth.client;
     let requested = params.get("scope").unwrap_or_default();
     if scopes::not_allowed(&ctx.app, tenant, client, requested).is_some() {
-        return Err(errors::invalid_scope("requested scope is not allowed", requested));
+        return Err(errors::invalid_scope(
+            "requested scope is not allowed",
+            requested,
+        ));
     }
     let mut wanted = params.all("resource");
     if wanted.is_empty() {
@@ -63,7 +77,11 @@ async fn client_credentials(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     let resource = match wanted.as_slice() {
         [] => None,
         [one] => Some(*one),
-        _ => return Err(errors::invalid_target("only a single resource indicator value is supported for this grant type")),
+        _ => {
+            return Err(errors::invalid_target(
+                "only a single resource indicator value is supported for this grant type",
+            ));
+        }
     };
     if let Some(resource) = resource {
         check_token_resource(resource)?;
@@ -73,7 +91,16 @@ async fn client_credentials(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         None => scopes::requested_static(&ctx.app, tenant, requested),
     }
     .join(" ");
-    let extra = issue::extra(ctx, tenant, client, Subject::Client, &scope, &AccessParams::default(), resource.is_some()).await?;
+    let extra = issue::extra(
+        ctx,
+        tenant,
+        client,
+        Subject::Client,
+        &scope,
+        &AccessParams::default(),
+        resource.is_some(),
+    )
+    .await?;
     let new = NewToken {
         tenant,
         client,
@@ -108,11 +135,25 @@ struct Backing {
 }
 
 /// The grant and the account behind a code or token, if all still fit.
-async fn backing(ctx: &Ctx, client: &Client, grant: &str, account: &str, session: Option<(&str, bool)>) -> ApiResult<Option<Backing>> {
+async fn backing(
+    ctx: &Ctx,
+    client: &Client,
+    grant: &str,
+    account: &str,
+    session: Option<(&str, bool)>,
+) -> ApiResult<Option<Backing>> {
     let group = ctx.group_id()?;
     let accounts = ctx.app.store.of::<Account>();
-    let (found, person) = tokio::try_join!(grants::find(&ctx.app, grant, account, &client.id), accounts.get(account))?;
-    let (Some(grant), Some(account)) = (found, person.filter(|a| a.auth_group == group && a.is_usable())) else { return Ok(None) };
+    let (found, person) = tokio::try_join!(
+        grants::find(&ctx.app, grant, account, &client.id),
+        accounts.get(account)
+    )?;
+    let (Some(grant), Some(account)) = (
+        found,
+        person.filter(|a| a.auth_group == group && a.is_usable()),
+    ) else {
+        return Ok(None);
+    };
     if let Some((uid, true)) = session {
         let alive = sessions::by_uid(&ctx.app, group, uid).await?;
         if !alive.is_some_and(|s| sessions::carries(&s, &account.id, &client.id, &grant.id)) {
@@ -150,7 +191,11 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     }
     let value = params.get("code").unwrap_or_default();
     let codes = ctx.app.store.of::<Record<AuthorizationCode>>();
-    let code = codes.get(value).await?.ok_or_else(errors::invalid_grant)?.payload;
+    let code = codes
+        .get(value)
+        .await?
+        .ok_or_else(errors::invalid_grant)?
+        .payload;
     let now = ctx.app.now();
     if code.client_id != client.id || code.exp <= now {
         return Err(errors::invalid_grant());
@@ -159,8 +204,13 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         grants::revoke(&ctx.app, &code.grant_id).await?;
         return Err(errors::invalid_grant());
     }
-    let session = code.session_uid.as_deref().map(|uid| (uid, code.expires_with_session));
-    let Some(Backing { grant, account }) = backing(ctx, client, &code.grant_id, &code.account_id, session).await? else {
+    let session = code
+        .session_uid
+        .as_deref()
+        .map(|uid| (uid, code.expires_with_session));
+    let Some(Backing { grant, account }) =
+        backing(ctx, client, &code.grant_id, &code.account_id, session).await?
+    else {
         return Err(errors::invalid_grant());
     };
     check_verifier(&code, params.get("code_verifier"))?;
@@ -170,14 +220,33 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     let resource = chosen_resource(&params, &issue::resource_of(code.resource.as_ref()))?;
     let scope = code.scope.clone().unwrap_or_default();
     let tenant = ctx.tenant()?;
-    let token_scope = token_scope(ctx, tenant, client, &grant.payload, resource.as_deref(), &scope);
+    let token_scope = token_scope(
+        ctx,
+        tenant,
+        client,
+        &grant.payload,
+        resource.as_deref(),
+        &scope,
+    );
     let access = AccessParams::of(&params);
     // all that can fail for the client's own mistakes has to fail before the code is used up
-    let extra = issue::extra(ctx, tenant, client, Subject::Account(&account), &token_scope, &access, resource.is_some()).await?;
+    let extra = issue::extra(
+        ctx,
+        tenant,
+        client,
+        Subject::Account(&account),
+        &token_scope,
+        &access,
+        resource.is_some(),
+    )
+    .await?;
     let outcome = codes
         .update(value, |c: &mut Record<AuthorizationCode>| {
             if c.payload.consumed > 0 {
-                return Err(Used::Already { at: c.payload.consumed, successor: None });
+                return Err(Used::Already {
+                    at: c.payload.consumed,
+                    successor: None,
+                });
             }
             c.payload.consumed = now;
             Ok(())
@@ -192,7 +261,8 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         }
         Err(Used::Store(e)) => return Err(e.into()),
     }
-    let offline = scopes::has(&scope, "offline_access") && client.payload.has_grant("refresh_token");
+    let offline =
+        scopes::has(&scope, "offline_access") && client.payload.has_grant("refresh_token");
     let refresh = offline.then(|| first_refresh(ctx, tenant, client, &code, &scope));
     let refreshes = ctx.app.store.of::<Record<RefreshToken>>();
     let new = NewToken {
@@ -226,17 +296,32 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         amr: &code.amr,
         ..Default::default()
     };
-    answer(ctx, client, &account, &scope, &token_scope, &issued, refresh.map(|r| r.id), &id_token)
+    answer(
+        ctx,
+        client,
+        &account,
+        &scope,
+        &token_scope,
+        &issued,
+        refresh.map(|r| r.id),
+        &id_token,
+    )
 }
 
 /// A challenge needs its verifier, and a verifier its challenge (RFC 9700 §2.1.1: no downgrade).
 fn check_verifier(code: &AuthorizationCode, verifier: Option<&str>) -> ApiResult<()> {
     let fits = match (&code.code_challenge, verifier) {
         (None, None) => true,
-        (Some(challenge), Some(verifier)) => secrets::ct_eq(jose::s256_challenge(verifier), challenge),
+        (Some(challenge), Some(verifier)) => {
+            secrets::ct_eq(jose::s256_challenge(verifier), challenge)
+        }
         _ => false,
     };
-    if fits { Ok(()) } else { Err(errors::invalid_grant()) }
+    if fits {
+        Ok(())
+    } else {
+        Err(errors::invalid_grant())
+    }
 }
 
 /// The one resource of this request, out of those that were granted.
@@ -245,28 +330,59 @@ fn chosen_resource(params: &Params, granted: &[String]) -> ApiResult<Option<Stri
         [] => match granted {
             [] => Ok(None),
             [one] => Ok(Some(one.clone())),
-            _ => Err(errors::invalid_target("only a single resource indicator value must be requested/resolved during Access Token Request")),
+            _ => Err(errors::invalid_target(
+                "only a single resource indicator value must be requested/resolved during Access Token Request",
+            )),
         },
         [one] if granted.iter().any(|g| g == one) => Ok(Some((*one).to_owned())),
-        [_] => Err(errors::invalid_target("resource indicator is missing, or unknown")),
-        _ => Err(errors::invalid_target("only a single resource indicator value must be requested/resolved during Access Token Request")),
+        [_] => Err(errors::invalid_target(
+            "resource indicator is missing, or unknown",
+        )),
+        _ => Err(errors::invalid_target(
+            "only a single resource indicator value must be requested/resolved during Access Token Request",
+        )),
     }
 }
 
-fn token_scope(ctx: &Ctx, tenant: &Arc<Tenant>, client: &Client, grant: &Grant, resource: Option<&str>, scope: &str) -> String {
+fn token_scope(
+    ctx: &Ctx,
+    tenant: &Arc<Tenant>,
+    client: &Client,
+    grant: &Grant,
+    resource: Option<&str>,
+    scope: &str,
+) -> String {
     match resource {
         Some(resource) => {
-            let granted = grant.resources.get(resource).map(String::as_str).unwrap_or_default();
-            scopes::for_resource(&ctx.app, tenant, client, scope).into_iter().filter(|s| scopes::has(granted, s)).collect::<Vec<_>>().join(" ")
+            let granted = grant
+                .resources
+                .get(resource)
+                .map(String::as_str)
+                .unwrap_or_default();
+            scopes::for_resource(&ctx.app, tenant, client, scope)
+                .into_iter()
+                .filter(|s| scopes::has(granted, s))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         None => {
             let granted = grant.openid_scope().unwrap_or_default();
-            scopes::list(scope).into_iter().filter(|s| scopes::has(granted, s)).collect::<Vec<_>>().join(" ")
+            scopes::list(scope)
+                .into_iter()
+                .filter(|s| scopes::has(granted, s))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
     }
 }
 
-fn first_refresh(ctx: &Ctx, tenant: &Tenant, client: &Client, code: &AuthorizationCode, scope: &str) -> Record<RefreshToken> {
+fn first_refresh(
+    ctx: &Ctx,
+    tenant: &Tenant,
+    client: &Client,
+    code: &AuthorizationCode,
+    scope: &str,
+) -> Record<RefreshToken> {
     let now = ctx.app.now();
     let id = ctx.app.random.token43();
     let exp = now.saturating_add(tenant.ttl.refresh_token);
@@ -307,8 +423,13 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
     if old.client_id != client.id || old.exp <= now {
         return Err(errors::invalid_grant());
     }
-    let session = old.session_uid.as_deref().map(|uid| (uid, old.expires_with_session));
-    let Some(Backing { grant, account }) = backing(ctx, client, &old.grant_id, &old.account_id, session).await? else {
+    let session = old
+        .session_uid
+        .as_deref()
+        .map(|uid| (uid, old.expires_with_session));
+    let Some(Backing { grant, account }) =
+        backing(ctx, client, &old.grant_id, &old.account_id, session).await?
+    else {
         return Err(errors::invalid_grant());
     };
     let mut current = value.to_owned();
@@ -319,20 +440,46 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
     let scope = match params.get("scope") {
         None => granted.clone(),
         Some(wanted) => {
-            if let Some(extra) = scopes::list(wanted).into_iter().find(|s| !scopes::has(&granted, s)) {
-                return Err(errors::invalid_scope("refresh token missing requested scope(s)", extra));
+            if let Some(extra) = scopes::list(wanted)
+                .into_iter()
+                .find(|s| !scopes::has(&granted, s))
+            {
+                return Err(errors::invalid_scope(
+                    "refresh token missing requested scope(s)",
+                    extra,
+                ));
             }
             scopes::list(wanted).join(" ")
         }
     };
     let resource = chosen_resource(params, &issue::resource_of(old.resource.as_ref()))?;
-    let token_scope = token_scope(ctx, tenant, client, &grant.payload, resource.as_deref(), &scope);
+    let token_scope = token_scope(
+        ctx,
+        tenant,
+        client,
+        &grant.payload,
+        resource.as_deref(),
+        &scope,
+    );
     let access = AccessParams::of(params);
-    let extra = issue::extra(ctx, tenant, client, Subject::Account(&account), &token_scope, &access, resource.is_some()).await?;
+    let extra = issue::extra(
+        ctx,
+        tenant,
+        client,
+        Subject::Account(&account),
+        &token_scope,
+        &access,
+        resource.is_some(),
+    )
+    .await?;
     if old.consumed == 0 && must_rotate(client, old, now) {
         current = rotate(ctx, tenant, &stored).await?;
     }
-    let gty = if old.gty.ends_with(" refresh_token") { old.gty.clone() } else { format!("{} refresh_token", old.gty) };
+    let gty = if old.gty.ends_with(" refresh_token") {
+        old.gty.clone()
+    } else {
+        format!("{} refresh_token", old.gty)
+    };
     let new = NewToken {
         tenant,
         client,
@@ -358,7 +505,16 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
         amr: &old.amr,
         ..Default::default()
     };
-    answer(ctx, client, &account, &scope, &token_scope, &issued, Some(current), &id_token)
+    answer(
+        ctx,
+        client,
+        &account,
+        &scope,
+        &token_scope,
+        &issued,
+        Some(current),
+        &id_token,
+    )
 }
 
 /// Public clients always; others once most of the token's life is over; very old chains never.
@@ -367,7 +523,8 @@ fn must_rotate(client: &Client, token: &RefreshToken, now: i64) -> bool {
         return false;
     }
     let life = (token.exp - token.iat).max(1);
-    client.payload.token_auth() == "none" || (now - token.iat).saturating_mul(10) >= life.saturating_mul(7)
+    client.payload.token_auth() == "none"
+        || (now - token.iat).saturating_mul(10) >= life.saturating_mul(7)
 }
 
 /// Replaces the token in one step. A racing request gets the same successor within the grace
@@ -377,7 +534,11 @@ async fn rotate(ctx: &Ctx, tenant: &Tenant, stored: &Record<RefreshToken>) -> Ap
     let tokens = ctx.app.store.of::<Record<RefreshToken>>();
     let id = ctx.app.random.token43();
     let old = &stored.payload;
-    let gty = if old.gty.ends_with(" refresh_token") { old.gty.clone() } else { format!("{} refresh_token", old.gty) };
+    let gty = if old.gty.ends_with(" refresh_token") {
+        old.gty.clone()
+    } else {
+        format!("{} refresh_token", old.gty)
+    };
     let exp = now.saturating_add(tenant.ttl.refresh_token);
     let payload = RefreshToken {
         iat: now,
@@ -389,11 +550,16 @@ async fn rotate(ctx: &Ctx, tenant: &Tenant, stored: &Record<RefreshToken>) -> Ap
         successor: None,
         ..old.clone()
     };
-    tokens.insert(&Record::new(id.clone(), payload, Some(exp))).await?;
+    tokens
+        .insert(&Record::new(id.clone(), payload, Some(exp)))
+        .await?;
     let outcome = tokens
         .update(&stored.id, |t: &mut Record<RefreshToken>| {
             if t.payload.consumed > 0 {
-                return Err(Used::Already { at: t.payload.consumed, successor: t.payload.successor.clone() });
+                return Err(Used::Already {
+                    at: t.payload.consumed,
+                    successor: t.payload.successor.clone(),
+                });
             }
             t.payload.consumed = now;
             t.payload.successor = Some(id.clone());
@@ -405,7 +571,9 @@ async fn rotate(ctx: &Ctx, tenant: &Tenant, stored: &Record<RefreshToken>) -> Ap
         lost => {
             tokens.delete(&id).await?;
             match lost {
-                Err(Used::Already { at, successor }) => within_grace(ctx, at, successor.as_deref(), &old.grant_id).await,
+                Err(Used::Already { at, successor }) => {
+                    within_grace(ctx, at, successor.as_deref(), &old.grant_id).await
+                }
                 Err(Used::Store(e)) => Err(e.into()),
                 _ => Err(errors::invalid_grant()),
             }
@@ -414,7 +582,12 @@ async fn rotate(ctx: &Ctx, tenant: &Tenant, stored: &Record<RefreshToken>) -> Ap
 }
 
 /// The successor of a token that was used a moment ago; reuse after that revokes the family.
-async fn within_grace(ctx: &Ctx, at: i64, successor: Option<&str>, grant: &str) -> ApiResult<String> {
+async fn within_grace(
+    ctx: &Ctx,
+    at: i64,
+    successor: Option<&str>,
+    grant: &str,
+) -> ApiResult<String> {
     let grace = i64::try_from(ctx.app.settings.oidc.refresh_grace_seconds).unwrap_or(0);
     if let Some(id) = successor.filter(|_| grace > 0 && ctx.app.now() - at <= grace) {
         let next = ctx.app.store.of::<Record<RefreshToken>>().get(id).await?;
@@ -444,7 +617,11 @@ fn answer(
         "token_type": "Bearer",
     });
     if scopes::has(scope, "openid") {
-        set(&mut body, "id_token", id_token::issue(ctx, client, account, id_token)?.into());
+        set(
+            &mut body,
+            "id_token",
+            id_token::issue(ctx, client, account, id_token)?.into(),
+        );
     }
     if let Some(token) = refresh {
         set(&mut body, "refresh_token", token.into());
