@@ -27,8 +27,6 @@ use crate::{
 const CALM: Millis = 60_000;
 /// The first such delay.
 const FIRST_DELAY: Millis = 100;
-/// Notices on their way to a keeper.
-pub(crate) const NOTICES: usize = 1_024;
 /// The longest such delay.
 const LONGEST_DELAY: Millis = 30_000;
 
@@ -146,6 +144,7 @@ struct Record {
     last: Millis,
 }
 
+/// Starts and restarts the keepers, and ends with them when nobody needs the group.
 pub(crate) struct GroupSupervisor<S, I>
 where
     S: Clone + Send + Sync + 'static,
@@ -268,12 +267,6 @@ where
             );
         }
         self.watch_idleness(ctx);
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.group.sessions.retire();
-        self.group.interactions.retire();
-        self.group.challenges.retire();
     }
 }
 

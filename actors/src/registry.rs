@@ -25,7 +25,7 @@ use crate::{
     cache::Cache,
     challenges::ChallengeCore,
     env::{Env, Setup, Usage},
-    group::{Group, GroupSupervisor, NOTICES, Receivers, Stop},
+    group::{Group, GroupSupervisor, Receivers, Stop},
     items::ItemCore,
     keeper::{Door, Job, Port},
     threads::Arbiters,
@@ -47,7 +47,8 @@ pub struct Config {
     pub threads: Threads,
     /// How long a group without waiters and pending challenges stays awake after its last use.
     pub idle_after: Duration,
-    /// Unfinished calls per group and kind; more are refused with [`ActorError::Busy`].
+    /// Unfinished calls per group and kind; more are refused with [`ActorError::Busy`]. Also the
+    /// notices on their way to a keeper; beyond them it reads the journal instead.
     pub mailbox: usize,
     /// What [`ActorError::Busy`] says.
     pub retry_after_secs: u64,
@@ -313,7 +314,7 @@ where
             interactions,
             challenges,
             usage,
-            notices: Arc::new(Semaphore::new(NOTICES)),
+            notices: Arc::new(Semaphore::new(self.env.config.mailbox.max(1))),
             overrun: Arc::default(),
         });
         let receivers = Receivers {

@@ -229,6 +229,7 @@ fn an_answer_at_the_deadline_is_too_late() {
         world.until(deadline - 1).await;
         world.challenges.hold();
         world.until(deadline).await;
+        assert_eq!(challenges.status(&id).await.unwrap(), Status::Expired);
         let answer = {
             let (challenges, id) = (challenges.clone(), id.clone());
             tokio::spawn(async move { challenges.answer(&id, Answer::Approve, "phone").await })

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use futures_util::{StreamExt, future::join_all};
-use ueauth_actors::{Answer, ConsumeError, Outcome, Record, Status};
+use ueauth_actors::{Answer, Bus, Change, ConsumeError, Kind, Notice, Outcome, Record, Status};
 
 use crate::world::{SECOND, START, Session, World, issued, run};
 
@@ -283,11 +283,13 @@ fn with_the_bus_down_no_copy_is_believed() {
         set(1).await;
         assert_eq!(visits(1).await, 1);
         set(2).await;
+        assert_eq!(visits(1).await, 2);
+        set(3).await;
         world.bus.mend();
         world.settle().await;
-        assert_eq!(visits(1).await, 2);
+        assert_eq!(visits(1).await, 3);
         let loads = world.sessions.loads();
-        assert_eq!(visits(1).await, 2);
+        assert_eq!(visits(1).await, 3);
         assert_eq!(world.sessions.loads(), loads, "copies are believed again");
     });
 }
@@ -312,5 +314,89 @@ fn a_lost_notice_only_delays() {
             .unwrap();
         assert_eq!(wait.await.unwrap().unwrap(), Status::Approved);
         assert_eq!(world.now(), until);
+    });
+}
+
+#[test]
+fn after_a_gap_everything_is_read_again() {
+    run(async {
+        let world = World::new();
+        let nodes = [world.node().await, world.node().await];
+        let challenges = nodes.each_ref().map(|node| node.challenges("g"));
+        let sessions = nodes.each_ref().map(|node| node.sessions("g"));
+        sessions[0]
+            .create(Record::new("s", Session::default()))
+            .await
+            .unwrap();
+        assert!(sessions[1].get("s").await.unwrap().is_some());
+        let id = issued(&challenges[0], &world, 900).await;
+        let mut subscription = challenges[1].subscribe(&id).await.unwrap();
+        world.bus.lose(true);
+        challenges[0].answer(&id, Answer::Deny, "p").await.unwrap();
+        sessions[0].remove("s").await.unwrap();
+        world.settle().await;
+        assert!(sessions[1].get("s").await.unwrap().is_some());
+        let before = world.now();
+        world.bus.gap();
+        assert_eq!(subscription.next().await.unwrap().unwrap(), Status::Denied);
+        assert_eq!(world.now(), before);
+        assert!(sessions[1].get("s").await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_lost_subscription_is_like_a_bus_that_is_down() {
+    run(async {
+        let world = World::new();
+        let nodes = [world.node().await, world.node().await];
+        let challenges = nodes.each_ref().map(|node| node.challenges("g"));
+        let sessions = nodes.each_ref().map(|node| node.sessions("g"));
+        sessions[0]
+            .create(Record::new("s", Session::default()))
+            .await
+            .unwrap();
+        assert!(sessions[1].get("s").await.unwrap().is_some());
+        let id = issued(&challenges[0], &world, 900).await;
+        let mut subscription = challenges[1].subscribe(&id).await.unwrap();
+        world.bus.hang_up();
+        world.settle().await;
+        // Read once more, so that there is a copy again that nobody will invalidate.
+        assert!(sessions[1].get("s").await.unwrap().is_some());
+        sessions[0].remove("s").await.unwrap();
+        assert!(sessions[1].get("s").await.unwrap().is_none());
+        let before = world.now();
+        challenges[0].answer(&id, Answer::Deny, "p").await.unwrap();
+        assert_eq!(subscription.next().await.unwrap().unwrap(), Status::Denied);
+        assert!(world.now() <= before + 2 * SECOND);
+    });
+}
+
+#[test]
+fn a_flood_of_notices_hides_nothing() {
+    run(async {
+        let world = World::new();
+        let mut config = World::config();
+        config.mailbox = 16;
+        let nodes = [world.node().await, world.node_with(config).await];
+        let challenges = nodes.each_ref().map(|node| node.challenges("g"));
+        let id = issued(&challenges[0], &world, 900).await;
+        let mut subscription = challenges[1].subscribe(&id).await.unwrap();
+        world.bus.lose(true);
+        challenges[0].answer(&id, Answer::Deny, "p").await.unwrap();
+        world.bus.lose(false);
+        let before = world.now();
+        for n in 0..100 {
+            let notice = Notice {
+                group: "g".into(),
+                kind: Kind::Challenge,
+                id: format!("other-{n}").into(),
+                change: Change::Removed,
+                origin: "elsewhere".into(),
+            };
+            world.bus.publish(notice).await.unwrap();
+        }
+        // More than the keeper takes at once: it reads what is waited for instead.
+        assert_eq!(subscription.next().await.unwrap().unwrap(), Status::Denied);
+        assert_eq!(world.now(), before);
     });
 }

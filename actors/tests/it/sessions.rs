@@ -133,7 +133,9 @@ fn a_deadline_can_be_moved() {
             .unwrap();
         let found = sessions.find_by_key("extra").await.unwrap();
         assert_eq!(found.len(), 1);
-        world.until(start + 100 * SECOND).await;
+        let mut notices = world.notices().await;
+        assert_eq!(notices.next().await.unwrap().change, Change::Expired);
+        assert_eq!(world.now(), start + 100 * SECOND);
         assert!(sessions.get("t").await.unwrap().is_none());
     });
 }

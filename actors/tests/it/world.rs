@@ -14,8 +14,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream::BoxStream};
-use tokio::sync::watch;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::{broadcast, watch};
 use ueauth_actors::{
     Bus, BusError, Challenge, ChallengeId, Challenges, Clock, Config, Delivery, Filter, Journal,
     JournalError, MemoryBus, MemoryJournal, Millis, NewChallenge, Notice, Parts, Record, Registry,
@@ -161,9 +164,26 @@ pub struct Wire {
     memory: MemoryBus,
     healthy: watch::Sender<bool>,
     silent: AtomicBool,
+    faults: broadcast::Sender<Fault>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    Gap,
+    End,
 }
 
 impl Wire {
+    /// Tells subscribers that they may have missed something.
+    pub fn gap(&self) {
+        let _ = self.faults.send(Fault::Gap);
+    }
+
+    /// Ends all subscriptions.
+    pub fn hang_up(&self) {
+        let _ = self.faults.send(Fault::End);
+    }
+
     pub fn cut(&self) {
         self.healthy.send_replace(false);
     }
@@ -191,7 +211,16 @@ impl Bus for Wire {
     }
 
     async fn subscribe(&self, filter: Filter) -> Result<BoxStream<'static, Delivery>, BusError> {
-        self.memory.subscribe(filter).await
+        let notices = self.memory.subscribe(filter).await?.map(Some);
+        let faults = stream::unfold(self.faults.subscribe(), |mut faults| async {
+            let fault = faults.recv().await.ok()?;
+            let delivery = (fault == Fault::Gap).then_some(Delivery::Gap);
+            Some((delivery, faults))
+        });
+        // Ends at the first `None`.
+        Ok(stream::select(notices, faults)
+            .scan((), |(), delivery| std::future::ready(delivery))
+            .boxed())
     }
 
     fn health(&self) -> watch::Receiver<bool> {
@@ -215,6 +244,7 @@ impl World {
                 memory: MemoryBus::default(),
                 healthy: watch::Sender::new(true),
                 silent: AtomicBool::new(false),
+                faults: broadcast::Sender::new(16),
             }),
             sessions: Rig::new(MemoryJournal::default()),
             interactions: Rig::new(MemoryJournal::default()),
