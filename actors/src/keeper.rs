@@ -58,7 +58,8 @@ struct Crashed;
 /// Says what to do once a keeper is gone.
 pub(crate) type OnGone = Box<dyn Fn(Kind)>;
 
-/// One actor per group and kind. It ends with the last address of it. Its jobs run on its arbiter, interleaved at their awaits.
+/// One actor per group and kind. It ends with the last address of it. Its jobs run on its
+/// arbiter, interleaved at their awaits.
 pub(crate) struct Keeper<C: Core> {
     core: Rc<C>,
     kind: Kind,
