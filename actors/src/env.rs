@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
 };
 
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ pub(crate) struct Env {
     pub(crate) config: Config,
     pub(crate) gauges: Gauges,
     health: watch::Receiver<bool>,
+    listening: AtomicBool,
 }
 
 impl Env {
@@ -29,12 +30,18 @@ impl Env {
             config,
             gauges: Gauges::default(),
             health,
+            listening: AtomicBool::new(false),
         }
     }
 
     /// Whether notices get through, so that a cached copy may be believed.
     pub(crate) fn trusted(&self) -> bool {
-        *self.health.borrow()
+        self.listening.load(Ordering::SeqCst) && *self.health.borrow()
+    }
+
+    /// Whether this node has a subscription to the bus.
+    pub(crate) fn set_listening(&self, listening: bool) {
+        self.listening.store(listening, Ordering::SeqCst);
     }
 
     pub(crate) fn now(&self) -> Millis {

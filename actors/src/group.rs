@@ -1,7 +1,10 @@
 //! A group and the actor that looks after its keepers.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,6 +12,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WeakAddr,
     WrapFuture, dev::channel::AddressReceiver,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     Change, Kind, Millis, Notice,
@@ -33,6 +37,10 @@ pub(crate) struct Group<S: Clone + Send + Sync + 'static, I: Clone + Send + Sync
     pub(crate) interactions: Port<ItemCore<I>>,
     pub(crate) challenges: Port<ChallengeCore>,
     pub(crate) usage: Arc<Usage>,
+    /// Places for notices on their way to the keeper of challenges.
+    pub(crate) notices: Arc<Semaphore>,
+    /// Whether one found no place.
+    pub(crate) overrun: Arc<AtomicBool>,
 }
 
 impl<S, I> Group<S, I>
@@ -49,7 +57,7 @@ where
     }
 
     /// Another node changed something, as told on the bus. The copy goes first, without a hop.
-    pub(crate) async fn heard(&self, notice: &Notice) {
+    pub(crate) fn heard(&self, notice: &Notice) {
         let resync = notice.change == Change::Resync;
         match notice.kind {
             Kind::Session if resync => self.sessions.cache().clear(),
@@ -62,20 +70,36 @@ where
             }
             Kind::Challenge => {
                 self.challenges.cache().invalidate(&notice.id);
-                if self.usage.is_held() {
-                    let (id, change) = (Arc::clone(&notice.id), notice.change);
-                    let (done, seen) = tokio::sync::oneshot::channel::<()>();
-                    self.challenges.post(Box::new(move |core, _| {
-                        Box::pin(async move {
-                            core.heard(&id, change);
-                            drop(done);
-                        })
-                    }));
-                    // One at a time, so that a flood waits in the bus and not in the mailbox.
-                    let _ = seen.await;
-                }
+                self.tell(Some((Arc::clone(&notice.id), notice.change)));
             }
         }
+    }
+
+    /// Brings a notice to the keeper of challenges. When there are too many already, one of
+    /// them will read everything again instead.
+    fn tell(&self, notice: Option<(Arc<str>, Change)>) {
+        if !self.usage.is_held() {
+            return;
+        }
+        let place = || Arc::clone(&self.notices).try_acquire_owned().ok();
+        let place = place().or_else(|| {
+            self.overrun.store(true, Ordering::SeqCst);
+            // Asked again, because the last of them may just have looked for the mark.
+            place()
+        });
+        let Some(place) = place else { return };
+        let overrun = Arc::clone(&self.overrun);
+        self.challenges.post(Box::new(move |core, _| {
+            Box::pin(async move {
+                if let Some((id, change)) = notice {
+                    core.heard(&id, change);
+                }
+                drop(place);
+                if overrun.swap(false, Ordering::SeqCst) {
+                    core.recheck().await;
+                }
+            })
+        }));
     }
 
     /// Drops every copy, since any of them may be stale.
@@ -87,11 +111,8 @@ where
 
     /// Reads again what somebody waits for.
     pub(crate) fn recheck(&self) {
-        if self.usage.is_held() {
-            self.challenges.post(Box::new(|core, _| {
-                Box::pin(async move { core.recheck().await })
-            }));
-        }
+        self.overrun.store(true, Ordering::SeqCst);
+        self.tell(None);
     }
 }
 
@@ -123,6 +144,7 @@ struct Record {
     last: Millis,
 }
 
+/// Starts and restarts the keepers, and ends with them when nobody needs the group.
 pub(crate) struct GroupSupervisor<S, I>
 where
     S: Clone + Send + Sync + 'static,
@@ -189,15 +211,14 @@ where
     /// Sleeps until the group may have become idle, then asks the registry to forget it.
     fn watch_idleness(&self, ctx: &mut Context<Self>) {
         let idle_after = millis(self.env.config.idle_after);
-        // A group that something holds is asked again after a full period.
-        let since = if self.group.usage.is_held() {
-            self.env.now()
+        let now = self.env.now();
+        let due = self.group.usage.last().saturating_add(idle_after);
+        // Due and still here: something holds it. It is asked again after a full period.
+        let at = if due > now {
+            due
         } else {
-            self.group.usage.last()
+            now.saturating_add(idle_after.max(1))
         };
-        let at = since
-            .saturating_add(idle_after)
-            .max(self.env.now().saturating_add(1));
         let checked = self
             .env
             .clock
@@ -246,12 +267,6 @@ where
             );
         }
         self.watch_idleness(ctx);
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.group.sessions.retire();
-        self.group.interactions.retire();
-        self.group.challenges.retire();
     }
 }
 

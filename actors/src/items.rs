@@ -170,6 +170,7 @@ impl<T: Clone + Send + Sync + 'static> ItemCore<T> {
                     Err(error) => return Err(error.into()),
                 }
             } else if reread {
+                self.schedule(id, record.deadline);
                 return Ok(None);
             }
             // A refusal stands only if it was not a stale copy that was refused.

@@ -55,15 +55,11 @@ pub(crate) struct Run<C> {
 #[rtype(result = "()")]
 struct Crashed;
 
-/// The group goes to sleep.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Retire;
-
 /// Says what to do once a keeper is gone.
 pub(crate) type OnGone = Box<dyn Fn(Kind)>;
 
-/// One actor per group and kind. Its jobs run on its arbiter, interleaved at their awaits.
+/// One actor per group and kind. It ends with the last address of it. Its jobs run on its
+/// arbiter, interleaved at their awaits.
 pub(crate) struct Keeper<C: Core> {
     core: Rc<C>,
     kind: Kind,
@@ -119,14 +115,6 @@ impl<C: Core> Handler<Crashed> for Keeper<C> {
 
     fn handle(&mut self, _: Crashed, ctx: &mut Self::Context) {
         tracing::error!(kind = ?self.kind, "a keeper failed and will be restarted");
-        ctx.stop();
-    }
-}
-
-impl<C: Core> Handler<Retire> for Keeper<C> {
-    type Result = ();
-
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
         ctx.stop();
     }
 }
@@ -202,13 +190,6 @@ impl<C: Core> Port<C> {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .do_send(run);
-    }
-
-    pub(crate) fn retire(&self) {
-        self.addr
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .do_send(Retire);
     }
 
     /// Whether no job is under way.

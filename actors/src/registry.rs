@@ -17,6 +17,7 @@ use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     ActorError, Bus, Challenge, Challenges, Clock, Delivery, Filter, Interactions, Items, Journal,
@@ -46,7 +47,8 @@ pub struct Config {
     pub threads: Threads,
     /// How long a group without waiters and pending challenges stays awake after its last use.
     pub idle_after: Duration,
-    /// Unfinished calls per group and kind; more are refused with [`ActorError::Busy`].
+    /// Unfinished calls per group and kind; more are refused with [`ActorError::Busy`]. Also the
+    /// notices on their way to a keeper; beyond them it reads the journal instead.
     pub mailbox: usize,
     /// What [`ActorError::Busy`] says.
     pub retry_after_secs: u64,
@@ -66,7 +68,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             threads: Threads::Own(NonZeroUsize::MIN),
-            idle_after: Duration::from_secs(300),
+            idle_after: Duration::from_mins(5),
             mailbox: 1_024,
             retry_after_secs: 1,
             cached_per_group: 10_000,
@@ -312,6 +314,8 @@ where
             interactions,
             challenges,
             usage,
+            notices: Arc::new(Semaphore::new(self.env.config.mailbox.max(1))),
+            overrun: Arc::default(),
         });
         let receivers = Receivers {
             sessions: sessions_receiver,
@@ -410,7 +414,10 @@ where
     let mut health = env.bus.health();
     loop {
         let mut notices = match env.bus.subscribe(Filter::all()).await {
-            Ok(notices) => notices,
+            Ok(notices) => {
+                env.set_listening(true);
+                notices
+            }
             Err(error) => {
                 tracing::warn!(%error, "not connected to the bus; retrying");
                 futures_util::stream::empty().boxed()
@@ -439,7 +446,7 @@ where
                             .upgrade()
                             .and_then(|registry| registry.find(&notice.group));
                         if let Some(group) = group {
-                            group.heard(&notice).await;
+                            group.heard(&notice);
                         }
                     }
                     Some(Delivery::Gap) => each(&registry, |group| {
@@ -459,7 +466,8 @@ where
         if registry.strong_count() == 0 {
             return;
         }
-        // The subscription ended: until there is a new one, behave as if the bus were down.
+        // Until there is a new subscription, behave as if the bus were down.
+        env.set_listening(false);
         each(&registry, Group::distrust);
         let at = env.now().saturating_add(recheck_every);
         env.clock.sleep_until(at).await;

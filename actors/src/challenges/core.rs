@@ -27,6 +27,8 @@ use crate::{
 const RETRY_AFTER: Millis = 1_000;
 /// How long the last look at the journal may hold up the end of a wait.
 const LAST_LOOK: Millis = 1_000;
+/// How long an expired challenge is kept at least, so that its expiry can be written and seen.
+const AFTERLIFE: Millis = 60_000;
 /// Expiries written at the same time.
 const EXPIRING: usize = 64;
 /// Challenges read again at the same time when notices may have been lost.
@@ -122,7 +124,7 @@ impl ChallengeCore {
                     tracing::warn!(%error, "pending challenges could not be listed; retrying");
                     let at = self.shelf.now().saturating_add(pause);
                     setup.env.clock.sleep_until(at).await;
-                    pause = pause.saturating_mul(2).min(30 * RETRY_AFTER);
+                    pause = pause.saturating_mul(2).min(5 * RETRY_AFTER);
                 }
             }
         }
@@ -363,7 +365,7 @@ impl ChallengeCore {
             });
         }
         let id = new.id.to_record_id();
-        let keep_until = new.keep_until.max(new.deadline);
+        let keep_until = new.keep_until.max(new.deadline.saturating_add(AFTERLIFE));
         let record = Record::new(
             id.clone(),
             Challenge {

@@ -119,7 +119,8 @@ pub struct NewChallenge {
     pub purpose: String,
     /// From this moment on it can no longer be answered.
     pub deadline: Millis,
-    /// From this moment on, answered or not, it is forgotten. Not before `deadline`.
+    /// From this moment on, answered or not, it is forgotten; a minute after `deadline` at the
+    /// earliest.
     pub keep_until: Millis,
     /// Whatever the issuer wants to find in it again.
     pub data: serde_json::Value,

@@ -1,0 +1,7 @@
+//! The crate from outside, under virtual time.
+
+mod challenges;
+mod nodes;
+mod sessions;
+mod supervision;
+mod world;
