@@ -1,16 +1,18 @@
-//! Commands: `serve`, `openapi`.
+//! Commands: `serve`, `bootstrap`, `openapi`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
 use ueauth_actors::{Clock, SystemClock};
 
 use crate::app::{App, Parts, StartError};
+use crate::demo;
 use crate::serve;
 use crate::settings::{Listen, Settings, Severity, Sources};
 use crate::store::StoreError;
@@ -43,6 +45,15 @@ enum Command {
         #[arg(long)]
         development: bool,
     },
+    /// Create the root group and its owner, without HTTP.
+    Bootstrap {
+        /// The owner's e-mail address.
+        #[arg(long)]
+        email: String,
+        /// File with the owner's password; without it one is made and printed.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -70,7 +81,9 @@ enum CliError {
     Start(#[from] StartError),
     #[error(transparent)]
     Serve(#[from] serve::ServeError),
-    #[error("could not print")]
+    #[error("{0}")]
+    Api(#[from] crate::http::ApiError),
+    #[error("could not read or print")]
     Print(#[from] std::io::Error),
 }
 
@@ -117,6 +130,13 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
             serve_command(settings).await
         }
+        Command::Bootstrap {
+            email,
+            password_file,
+        } => {
+            let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
+            bootstrap(settings, &email, password_file).await
+        }
         Command::Openapi => {
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
             let document = crate::openapi::document(&settings.origin(), None, false);
@@ -148,6 +168,13 @@ async fn serve_command(settings: Settings) -> Result<(), CliError> {
     check(&settings)?;
     let app = start(settings).await?;
     let development = app.settings.server.development;
+    if development {
+        if let Some(prepared) = demo::prepare(&app).await? {
+            say(&prepared.text(), false);
+        }
+    } else if let Some(code) = &app.setup_code {
+        announce_setup(&app, code.expose_secret()).await?;
+    }
     let announced = Arc::clone(&app);
     serve::run(app, move |addresses| {
         for address in addresses {
@@ -205,8 +232,14 @@ async fn start(settings: Settings) -> Result<App, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let until = clock.now() + i64::try_from(STORE_PATIENCE.as_millis()).unwrap_or(60_000);
     let mut pause = Duration::from_millis(250);
+    // until the root group exists, a code of this start's own stands in for a configured one
+    let code = settings
+        .bootstrap
+        .setup_code
+        .is_none()
+        .then(|| SecretString::from(crate::secrets::Random::default().token43()));
     loop {
-        match Parts::start(settings.clone(), Arc::clone(&clock), None).await {
+        match Parts::start(settings.clone(), Arc::clone(&clock), code.clone()).await {
             Ok(app) => return Ok(app),
             Err(StartError::Store(StoreError::Unavailable { source })) if clock.now() < until => {
                 tracing::warn!(cause = %source, "the store cannot be reached (setting store.url); trying again in {} ms", pause.as_millis());
@@ -216,4 +249,76 @@ async fn start(settings: Settings) -> Result<App, CliError> {
             Err(e) => return Err(e.into()),
         }
     }
+}
+
+/// Tells whoever started the server how to create the root group, while there is none.
+async fn announce_setup(app: &App, code: &str) -> Result<(), CliError> {
+    if demo::has_root(app).await? {
+        return Ok(());
+    }
+    let email = app.settings.bootstrap.root_email.as_ref();
+    let body = match email {
+        Some(_) => format!(r#"{{"setupCode":"{code}","password":"<choose one>"}}"#),
+        None => format!(r#"{{"setupCode":"{code}","email":"<yours>","password":"<choose one>"}}"#),
+    };
+    say(
+        &format!(
+            "\nThis store has no root group yet. Create it with this code, which works until it is used or the server stops:\n\n  curl -X POST {}/api/init -H 'content-type: application/json' -d '{body}'\n\nor stop the server and run: ueauth bootstrap --email <yours>\n",
+            app.settings.origin()
+        ),
+        false,
+    );
+    Ok(())
+}
+
+async fn bootstrap(
+    settings: Settings,
+    email: &str,
+    password_file: Option<PathBuf>,
+) -> Result<(), CliError> {
+    start_logging(&settings);
+    if !crate::http::validate::is_email(email) {
+        return Err(CliError::Refused(format!(
+            "{email} is not an e-mail address"
+        )));
+    }
+    let app = start(settings).await?;
+    let (password, made) = match password_file {
+        Some(file) => (
+            SecretString::from(
+                std::fs::read_to_string(file)?
+                    .trim_end_matches(['\r', '\n'])
+                    .to_owned(),
+            ),
+            false,
+        ),
+        None => (SecretString::from(app.random.password16()), true),
+    };
+    if demo::has_root(&app).await? {
+        return Err(CliError::Refused(
+            "the root group exists already".to_owned(),
+        ));
+    }
+    let created =
+        crate::groups::bootstrap::create_root(&app, email, password.expose_secret()).await?;
+    let origin = app.settings.origin();
+    let ready = &created.ready;
+    say(
+        &format!("root group     {origin}/root   (id {})", ready.group.id),
+        false,
+    );
+    say(&format!("owner          {email}"), false);
+    if made {
+        say(
+            &format!("password       {}   (shown once)", password.expose_secret()),
+            false,
+        );
+    }
+    say(&format!("client_id      {}", ready.client.id), false);
+    if let Some(secret) = &ready.client.payload.client_secret {
+        say(&format!("client_secret  {secret}   (shown once)"), false);
+    }
+    app.actors.stop();
+    app.store.clone().close().await;
+    Ok(())
 }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod challenges;
 pub mod cli;
 pub mod clients;
+pub mod demo;
 pub mod domains;
 pub mod gate;
 pub mod groups;

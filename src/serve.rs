@@ -240,7 +240,7 @@ async fn render_error(
     if is_below_group(http.path()) {
         headers::never_cache(reply.headers_mut());
     }
-    if e.status.is_server_error() {
+    if e.status.is_server_error() && e.status != StatusCode::NOT_IMPLEMENTED {
         tracing::error!(status = e.status.as_u16(), error = %e.error, message = %e.message, "failed");
     }
     reply
@@ -309,6 +309,11 @@ pub enum ServeError {
 pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Result<(), ServeError> {
     let server = Arc::new(Server::new(Arc::clone(&app))?);
     let settings = &app.settings;
+    match app.actors.resume().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "took up groups with open challenges"),
+        Err(e) => tracing::warn!(error = %e, "open challenges could not be taken up yet"),
+    }
     let purger = app.store.spawn_purger(Duration::from_secs(
         settings.store.purge_interval_seconds.get(),
     ));

@@ -228,12 +228,12 @@ async fn demo_config(ctx: Ctx) -> ApiResult<Reply> {
     let tenant = ctx
         .app
         .tenants
-        .active(&ctx.app, "demo")
+        .active(&ctx.app, crate::demo::GROUP)
         .await?
         .ok_or_else(missing)?;
-    let client = crate::clients::rules::by_name(&ctx.app, &tenant, "Demo")
+    let client = crate::clients::rules::by_name(&ctx.app, &tenant, crate::demo::CLIENT)
         .await?
         .ok_or_else(missing)?;
-    let body = json!({ "issuer": tenant.issuer(&ctx.app, None), "client_id": client.id, "group": tenant.group.pretty_name, "hint": "ada@demo.localhost" });
+    let body = json!({ "issuer": tenant.issuer(&ctx.app, None), "client_id": client.id, "group": tenant.group.pretty_name, "hint": crate::demo::PERSON });
     reply::json_with(StatusCode::OK, &body)
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ueauth_actors::{Challenge, ChallengeId, Journal, JournalError, Record as Item, Version};
+use ueauth_actors::{
+    Challenge, ChallengeId, Journal, JournalError, Record as Item, State, Version,
+};
 
 use crate::challenges::model::StoredChallenge;
 use crate::oidc::records::{Interaction, Record, Session};
@@ -134,9 +136,15 @@ impl Stored for Challenge {
             auth_group: group.to_owned(),
             account_id: id.account.clone(),
             transaction_data: Object::from_json(&challenge.data),
-            state: serde_json::to_value(challenge.state)
-                .ok()
-                .and_then(|v| v.as_str().map(ToOwned::to_owned)),
+            // systems that share the store know no state for "too late"
+            state: Some(
+                match challenge.state {
+                    State::Pending => "pending",
+                    State::Approved => "approved",
+                    State::Denied | State::Expired => "denied",
+                }
+                .to_owned(),
+            ),
             challenge: Some(text),
             expires_at: item.deadline.map(Date::from_millis),
             revision: None,
