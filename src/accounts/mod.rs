@@ -2,5 +2,6 @@
 
 pub mod attempts;
 pub mod model;
+pub mod passwords;
 
 pub use model::Account;
