@@ -6,10 +6,15 @@
 
 mod codec;
 mod collection;
+mod compare;
 mod engine;
 mod error;
 mod matching;
+mod mongo;
+mod plan;
+mod projection;
 mod query;
+mod sqlite;
 mod value;
 
 use std::marker::PhantomData;
@@ -105,7 +110,7 @@ impl Store {
         options: &StoreOptions,
         collections: &[&'static Collection],
     ) -> Result<Store, StoreError> {
-        let engine = connect(options, collections)?;
+        let engine = connect(options, collections).await?;
         Ok(Store {
             shared: Arc::new(Shared {
                 engine,
@@ -162,14 +167,19 @@ impl Store {
     }
 }
 
-fn connect(
+async fn connect(
     options: &StoreOptions,
-    _collections: &[&'static Collection],
+    collections: &[&'static Collection],
 ) -> Result<Box<dyn Engine>, StoreError> {
-    Err(StoreError::config(format!(
-        "the scheme {:?} is not known; use sqlite: or mongodb:",
-        options.url.split(':').next().unwrap_or_default()
-    )))
+    match options.url.split_once(':') {
+        Some(("sqlite", _)) => Ok(Box::new(sqlite::Sqlite::open(options, collections).await?)),
+        Some(("mongodb" | "mongodb+srv", _)) => {
+            Ok(Box::new(mongo::Mongo::open(options, collections).await?))
+        }
+        _ => Err(StoreError::config(
+            "the address of the store must begin with sqlite: or mongodb:",
+        )),
+    }
 }
 
 /// The documents of one type; cheap to clone.
