@@ -27,20 +27,21 @@
   }
 
   // A second click would send a form twice while the first answer is on its way.
+  const release = (form) => {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+  };
   for (const form of document.querySelectorAll('form[method="post"]')) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();
       form.dataset.sent = "yes";
       form.setAttribute("aria-busy", "true");
+      // An answer may leave the page in place, e.g. one that opens a native application.
+      setTimeout(release, 5000, form);
     });
   }
   // Pages that come back from the back-forward cache must be usable again.
-  window.addEventListener("pageshow", () => {
-    for (const form of document.forms) {
-      delete form.dataset.sent;
-      form.removeAttribute("aria-busy");
-    }
-  });
+  window.addEventListener("pageshow", () => [...document.forms].forEach(release));
 
   const alert = document.querySelector('.flash[role="alert"]');
   if (alert && !document.querySelector("[autofocus]")) alert.focus();

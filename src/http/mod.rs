@@ -4,7 +4,6 @@ pub mod cookies;
 pub mod error;
 pub mod headers;
 pub mod hosts;
-pub mod odata;
 pub mod patch;
 pub mod reply;
 pub mod request;

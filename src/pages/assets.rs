@@ -23,6 +23,8 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "ueauth.css",
     "app.js",
+    "docs.js",
+    "oauth2-redirect.html",
     "favicon.png",
     "logo.png",
     "background.jpg",
@@ -30,6 +32,10 @@ const FILES: &[(&str, &[u8])] = files![
     "demo/demo.css",
     "demo/demo.js",
     "demo/oauth4webapi.js",
+    "vendor/swagger-ui-bundle.js",
+    "vendor/swagger-ui.css",
+    "vendor/oauth2-redirect.js",
+    "vendor/redoc.standalone.js",
 ];
 
 static ASSETS: LazyLock<Vec<(&'static str, Asset)>> = LazyLock::new(|| {

@@ -1,5 +1,8 @@
 //! Template filters.
 
+// The attribute macro writes these patterns.
+#![allow(clippy::inline_always, clippy::unused_self, clippy::unnecessary_wraps)]
+
 use std::fmt::Display;
 
 use askama::Values;

@@ -15,6 +15,8 @@ mod landing;
 mod login;
 mod logout;
 mod message;
+#[cfg(test)]
+mod tests;
 
 pub use auto_submit::AutoSubmit;
 pub use brand::{Brand, BrandInput, ClientLook, Orientation, Shell};
