@@ -4,6 +4,7 @@ pub mod cookies;
 pub mod error;
 pub mod headers;
 pub mod hosts;
+pub mod odata;
 pub mod patch;
 pub mod reply;
 pub mod request;
