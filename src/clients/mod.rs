@@ -1,6 +1,7 @@
 //! OAuth 2.0 clients of a group.
 
 pub mod model;
+pub mod routes;
 pub mod rules;
 
 pub use model::Client;
