@@ -1,5 +1,6 @@
 //! Access: what a person or a client may do, computed from stored roles and carried in tokens.
 
 pub mod evaluate;
+pub mod routes;
 
 pub use evaluate::{AccessFilter, ClientGrants, UserGrants};

@@ -2,6 +2,7 @@
 
 pub mod keys;
 pub mod model;
+pub mod routes;
 pub mod rules;
 
 pub use model::Client;

@@ -9,6 +9,10 @@ use moka::sync::Cache;
 use crate::app::App;
 use crate::clients::model::Client;
 use crate::groups::Tenant;
+use crate::http::ApiError;
+use crate::http::error::{ApiResult, PageRule};
+use crate::oidc::records::{Record, RegistrationAccessToken};
+use crate::products::Product;
 use crate::store::{Filter, StoreError, and, eq, or};
 
 /// Clients by id, until they change.
@@ -71,6 +75,12 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
     Ok(Some(found))
 }
 
+/// The group's client as it is stored now, for those who change it.
+pub async fn stored(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Client>, StoreError> {
+    let found = app.store.of::<Client>().get(id).await?;
+    Ok(found.filter(|c| belongs(c, tenant)))
+}
+
 /// Is the name taken by another client of the group?
 pub async fn name_taken(
     app: &App,
@@ -92,4 +102,129 @@ pub async fn by_name(app: &App, tenant: &Tenant, name: &str) -> Result<Option<Cl
         .of::<Client>()
         .find_one(and([eq("payload.client_name", name), of_group(tenant)]))
         .await
+}
+
+/// 409 for a name that another client of the group has.
+pub fn name_conflict() -> ApiError {
+    ApiError::conflict("This client name already exists in your auth group").page(PageRule::Never)
+}
+
+/// Lists the client among those of its product, once.
+pub async fn associate(
+    app: &App,
+    tenant: &Tenant,
+    product: &str,
+    client: &str,
+) -> Result<(), StoreError> {
+    let changed = app
+        .store
+        .of::<Product>()
+        .update(product, |p| {
+            if p.auth_group == tenant.id() && !p.associated_clients.iter().any(|c| c == client) {
+                p.associated_clients.push(client.to_owned());
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    if changed.is_some_and(|p| p.core) {
+        app.tenants.changed(tenant.id());
+    }
+    Ok(())
+}
+
+/// Deletes the group's client with its registration tokens and takes it out of all products.
+/// Its other tokens die with it, since every use of one looks the client up.
+pub async fn remove(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Client>, StoreError> {
+    let taken = app
+        .store
+        .of::<Client>()
+        .take(and([eq("_id", id), of_group(tenant)]))
+        .await?;
+    if taken.is_none() {
+        return Ok(None);
+    }
+    app.clients.changed(id);
+    forget_registration_tokens(app, id).await?;
+    let products = app
+        .store
+        .of::<Product>()
+        .update_many(
+            and([eq("authGroup", tenant.id()), eq("associatedClients", id)]),
+            |p| {
+                p.associated_clients.retain(|c| c != id);
+                Ok::<_, StoreError>(())
+            },
+        )
+        .await?;
+    if products > 0 {
+        app.tenants.changed(tenant.id());
+    }
+    Ok(taken)
+}
+
+/// Gives the client a new secret; the old one is worthless at once.
+pub async fn rotate_secret(
+    app: &App,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Option<Client>, StoreError> {
+    let secret = app.random.client_secret86();
+    let changed = app
+        .store
+        .of::<Client>()
+        .update_where(and([eq("_id", id), of_group(tenant)]), |c| {
+            c.payload.client_secret = Some(secret.clone());
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    app.clients.changed(id);
+    Ok(changed)
+}
+
+/// A new registration access token (RFC 7592 §3), not stored yet. It does not expire.
+pub fn registration_token(app: &App, client: &str) -> Record<RegistrationAccessToken> {
+    let jti = app.random.token43();
+    let payload = RegistrationAccessToken {
+        iat: app.now(),
+        jti: jti.clone(),
+        kind: "RegistrationAccessToken".to_owned(),
+        client_id: client.to_owned(),
+        policies: vec!["auth_group".to_owned()],
+        ..RegistrationAccessToken::default()
+    };
+    Record::new(jti, payload, None)
+}
+
+async fn forget_registration_tokens(app: &App, client: &str) -> Result<(), StoreError> {
+    app.store
+        .of::<Record<RegistrationAccessToken>>()
+        .delete_many(eq("payload.clientId", client))
+        .await?;
+    Ok(())
+}
+
+/// Replaces the client's registration access token; none if the group has no such client.
+pub async fn rotate_registration_token(
+    app: &App,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Option<String>, StoreError> {
+    if stored(app, tenant, id).await?.is_none() {
+        return Ok(None);
+    }
+    forget_registration_tokens(app, id).await?;
+    let token = registration_token(app, id);
+    app.store
+        .of::<Record<RegistrationAccessToken>>()
+        .insert(&token)
+        .await?;
+    Ok(Some(token.id))
+}
+
+/// 400 for the client that the group's own portal signs in with.
+pub fn not_primary(tenant: &Tenant, id: &str, message: &str) -> ApiResult<()> {
+    if tenant.group.associated_client.as_deref() == Some(id) {
+        return Err(ApiError::bad_request(message).page(PageRule::Never));
+    }
+    Ok(())
 }

@@ -1,0 +1,679 @@
+//! Rules of client metadata (RFC 7591 §2, OpenID Connect Registration §2, and own members):
+//! what a client may register, what is filled in, and which fault is named first.
+
+mod uris;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::app::App;
+use crate::clients::model::Metadata;
+use crate::groups::Tenant;
+use crate::http::validate::is_email;
+use crate::jose::{Alg, Jwk};
+use crate::oidc::scopes;
+use crate::settings::ScopePattern;
+
+/// Metadata as sent, by name.
+pub type Properties = Map<String, Json>;
+
+/// Grant types of every group, in published order.
+pub const GRANT_TYPES: &[&str] = &[
+    "implicit",
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+];
+/// The grant type of groups with the device flow (RFC 8628 §3.4).
+pub const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// Response types, each with its words in alphabetical order.
+pub const RESPONSE_TYPES: &[&str] = &[
+    "code id_token token",
+    "code id_token",
+    "code token",
+    "code",
+    "id_token token",
+    "id_token",
+    "none",
+];
+/// Ways in which a client may authenticate.
+pub const AUTH_METHODS: &[&str] = &[
+    "client_secret_basic",
+    "client_secret_jwt",
+    "client_secret_post",
+    "private_key_jwt",
+    "none",
+];
+/// Algorithms of ID tokens, as far as the group has a key for them.
+pub const ID_TOKEN_ALGS: &[Alg] = &[Alg::PS256, Alg::RS256, Alg::ES256, Alg::EdDSA];
+/// Algorithms of signed access tokens; the first is the default.
+pub const ACCESS_TOKEN_ALGS: &[Alg] = &[Alg::RS256, Alg::PS256, Alg::ES256, Alg::EdDSA];
+/// Algorithms of client assertions and request objects that need a key pair.
+pub const KEY_PAIR_ALGS: &[&str] = &["RS256", "PS256", "ES256", "EdDSA"];
+/// Key management algorithms of encrypted ID tokens and request objects.
+pub const ENCRYPTION_ALGS: &[&str] = &["A128KW", "A256KW", "ECDH-ES", "RSA-OAEP", "dir"];
+/// Content encryption algorithms of the same.
+pub const ENCRYPTION_ENCS: &[&str] = &["A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"];
+/// The member that selects the algorithm of signed access tokens; RFC 9068 leaves it to the server.
+pub const ACCESS_TOKEN_ALG: &str = "access_token_signed_response_alg";
+
+const LABELS: &[&str] = &["login", "api", "app", "custom", "product-key"];
+const DEFAULT_AUTH: &str = "client_secret_basic";
+const ENDPOINTS: [&str; 3] = ["token", "introspection", "revocation"];
+
+const ARRAYS: &[&str] = &[
+    "contacts",
+    "default_acr_values",
+    "grant_types",
+    "post_logout_redirect_uris",
+    "redirect_uris",
+    "request_uris",
+    "response_types",
+];
+const BOOLEANS: &[&str] = &[
+    "backchannel_logout_session_required",
+    "require_auth_time",
+    "require_signed_request_object",
+];
+const STRINGS: &[&str] = &[
+    "application_type",
+    "backchannel_logout_uri",
+    "client_id",
+    "client_name",
+    "client_secret",
+    "client_uri",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "id_token_signed_response_alg",
+    ACCESS_TOKEN_ALG,
+    "initiate_login_uri",
+    "jwks_uri",
+    "logo_uri",
+    "policy_uri",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+    "request_object_signing_alg",
+    "scope",
+    "sector_identifier_uri",
+    "subject_type",
+    "token_endpoint_auth_method",
+    "tos_uri",
+    "introspection_endpoint_auth_method",
+    "revocation_endpoint_auth_method",
+];
+const ENUMS: &[&str] = &[
+    "application_type",
+    "default_acr_values",
+    "grant_types",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "id_token_signed_response_alg",
+    ACCESS_TOKEN_ALG,
+    "request_object_signing_alg",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+    "response_types",
+    "subject_type",
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "introspection_endpoint_auth_method",
+    "introspection_endpoint_auth_signing_alg",
+    "revocation_endpoint_auth_method",
+    "revocation_endpoint_auth_signing_alg",
+];
+const FLAGS: &[&str] = &[
+    "client_skip_consent",
+    "client_only_passwordless",
+    "client_optional_skip_logout_prompt",
+    "client_allow_org_federation",
+    "client_allow_org_self_identify",
+    "client_skip_to_federated",
+];
+/// Members without a rule of their own above.
+const OTHERS: &[&str] = &[
+    "client_id_issued_at",
+    "client_secret_expires_at",
+    "default_max_age",
+    "jwks",
+    "auth_group",
+    "client_label",
+    "register_url",
+    "associated_product",
+    "initialized_org_context",
+    "client_federation_options",
+    "dynamic_scope",
+];
+
+/// A fault of the metadata: what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Invalid {
+    /// The error code of RFC 7591 §3.2.2.
+    pub fn code(&self) -> &'static str {
+        if self.0.starts_with("redirect_uris") {
+            "invalid_redirect_uri"
+        } else {
+            "invalid_client_metadata"
+        }
+    }
+}
+
+fn invalid<T>(message: impl Into<String>) -> Result<T, Invalid> {
+    Err(Invalid(message.into()))
+}
+
+/// What the group offers at the moment.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    pub grant_types: Vec<String>,
+    pub acr_values: Vec<String>,
+    pub id_token_algs: Vec<String>,
+    pub access_token_algs: Vec<String>,
+    /// Scopes by name; expressions keep their mark.
+    pub scopes: Vec<String>,
+    /// Scopes that only a client's own `dynamic_scope` grants; expressions keep their mark.
+    pub private_scopes: Vec<String>,
+}
+
+impl Rules {
+    pub fn of(app: &App, tenant: &Tenant) -> Self {
+        let config = &tenant.group.config;
+        let mut grant_types = owned(GRANT_TYPES);
+        if config.device_flow {
+            grant_types.push(DEVICE_GRANT.to_owned());
+        }
+        let usable = |algs: &[Alg]| -> Vec<String> {
+            algs.iter()
+                .filter(|a| tenant.keys.signer(**a).is_some())
+                .map(ToString::to_string)
+                .collect()
+        };
+        let restricted = app.settings.scopes.restricted.iter().map(|p| match p {
+            ScopePattern::Exact(name) => name.clone(),
+            ScopePattern::Dynamic(expression) => format!("{{d}}{}", expression.as_str()),
+        });
+        Self {
+            grant_types,
+            acr_values: config.acr_values.clone(),
+            id_token_algs: usable(ID_TOKEN_ALGS),
+            access_token_algs: usable(ACCESS_TOKEN_ALGS),
+            scopes: scopes::supported(app, tenant),
+            private_scopes: restricted
+                .chain(config.private_scopes.iter().cloned())
+                .collect(),
+        }
+    }
+
+    /// The values a member may have, in the order they are named to clients.
+    fn allowed(&self, name: &str, given: &Properties) -> Vec<String> {
+        match name {
+            "application_type" => owned(&["native", "web"]),
+            "subject_type" => owned(&["public"]),
+            "default_acr_values" => self.acr_values.clone(),
+            "grant_types" => self.grant_types.clone(),
+            "response_types" => owned(RESPONSE_TYPES),
+            "id_token_signed_response_alg" => self.id_token_algs.clone(),
+            ACCESS_TOKEN_ALG => self.access_token_algs.clone(),
+            "request_object_signing_alg" => {
+                let mut out = owned(&["HS256"]);
+                out.extend(owned(KEY_PAIR_ALGS));
+                out
+            }
+            _ if name.ends_with("_enc") => owned(ENCRYPTION_ENCS),
+            _ if name.ends_with("_auth_method") => owned(AUTH_METHODS),
+            _ => match name.strip_suffix("_auth_signing_alg") {
+                Some(endpoint) => match text(given, &format!("{endpoint}_auth_method")) {
+                    Some("private_key_jwt") => owned(KEY_PAIR_ALGS),
+                    Some("client_secret_jwt") => owned(&["HS256"]),
+                    _ => Vec::new(),
+                },
+                None => owned(ENCRYPTION_ALGS),
+            },
+        }
+    }
+
+    /// Is the value private by name, or accepted by an expression of the server or the group?
+    fn grants_dynamic(&self, value: &str) -> bool {
+        let by_expression = self
+            .scopes
+            .iter()
+            .chain(&self.private_scopes)
+            .filter_map(|s| s.split_once("{d}"))
+            .any(|(_, expression)| scopes::matches(expression, value));
+        by_expression || self.private_scopes.iter().any(|s| s == value)
+    }
+}
+
+fn owned(list: &[&str]) -> Vec<String> {
+    list.iter().map(|s| (*s).to_owned()).collect()
+}
+
+fn text<'a>(given: &'a Properties, name: &str) -> Option<&'a str> {
+    given.get(name).and_then(Json::as_str)
+}
+
+fn texts<'a>(given: &'a Properties, name: &str) -> impl Iterator<Item = &'a str> {
+    given
+        .get(name)
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+}
+
+/// Neither absent, null, false, zero nor empty.
+fn is_set(value: Option<&Json>) -> bool {
+    match value {
+        None | Some(Json::Null | Json::Bool(false)) => false,
+        Some(Json::String(s)) => !s.is_empty(),
+        Some(Json::Number(n)) => n.as_f64() != Some(0.0),
+        Some(_) => true,
+    }
+}
+
+/// Does the client need a secret: to authenticate, to sign, or to derive an encryption key from?
+pub fn needs_secret(given: &Properties) -> bool {
+    let token = text(given, "token_endpoint_auth_method").unwrap_or(DEFAULT_AUTH);
+    let authenticates = ENDPOINTS.iter().any(|endpoint| {
+        let method = text(given, &format!("{endpoint}_endpoint_auth_method")).unwrap_or(token);
+        !matches!(method, "none" | "private_key_jwt")
+    });
+    let signs = given
+        .iter()
+        .filter(|(name, _)| name.ends_with("_signing_alg") || name.ends_with("_response_alg"))
+        .any(|(_, v)| v.as_str().is_some_and(|alg| alg.starts_with("HS")));
+    let derives = [
+        "id_token_encrypted_response_alg",
+        "request_object_encryption_alg",
+    ]
+    .iter()
+    .any(|name| text(given, name).is_some_and(|alg| alg.starts_with('A') || alg == "dir"));
+    authenticates || signs || derives
+}
+
+/// The metadata to store: known members only, defaults filled in. Names the first fault.
+pub fn validate(mut given: Properties, rules: &Rules) -> Result<Metadata, Invalid> {
+    given.retain(|name, _| is_known(name));
+    fill_in(&mut given);
+    required(&given)?;
+    booleans(&given)?;
+    encodings(&mut given)?;
+    arrays(&mut given)?;
+    strings(&given)?;
+    sort_response_types(&mut given);
+    enums(&given, rules)?;
+    uris::web(&given)?;
+    scope(&mut given, rules)?;
+    uris::redirects(&given, "post_logout_redirect_uris")?;
+    uris::redirects(&given, "redirect_uris")?;
+    if texts(&given, "contacts").any(|c| !is_email(c)) {
+        return invalid("contacts can only contain email addresses");
+    }
+    ages(&given)?;
+    combinations(&given)?;
+    keys(&given)?;
+    own_members(&mut given, rules)?;
+    // subjects are the same for every client, so there is no sector to tell apart
+    given.remove("sector_identifier_uri");
+    given.retain(|_, value| !value.is_null());
+    serde_json::from_value(Json::Object(given))
+        .map_err(|e| Invalid(format!("the metadata cannot be read: {e}")))
+}
+
+/// Is this a member clients may register?
+pub fn is_known(name: &str) -> bool {
+    [ARRAYS, BOOLEANS, STRINGS, ENUMS, FLAGS, OTHERS]
+        .iter()
+        .any(|list| list.contains(&name))
+}
+
+fn fill_in(given: &mut Properties) {
+    let method = given
+        .get("token_endpoint_auth_method")
+        .filter(|m| is_set(Some(m)))
+        .cloned()
+        .unwrap_or_else(|| json!(DEFAULT_AUTH));
+    let alg = given
+        .get("token_endpoint_auth_signing_alg")
+        .filter(|a| is_set(Some(a)))
+        .cloned();
+    for endpoint in ["introspection", "revocation"] {
+        given
+            .entry(format!("{endpoint}_endpoint_auth_method"))
+            .or_insert_with(|| method.clone());
+        if let Some(alg) = &alg {
+            given
+                .entry(format!("{endpoint}_endpoint_auth_signing_alg"))
+                .or_insert_with(|| alg.clone());
+        }
+    }
+    let defaults = [
+        ("application_type", json!("web")),
+        ("backchannel_logout_session_required", json!(false)),
+        ("grant_types", json!(["authorization_code"])),
+        ("id_token_signed_response_alg", json!("RS256")),
+        ("post_logout_redirect_uris", json!([])),
+        ("request_uris", json!([])),
+        ("require_auth_time", json!(false)),
+        ("require_signed_request_object", json!(false)),
+        ("response_types", json!(["code"])),
+        ("subject_type", json!("public")),
+        ("token_endpoint_auth_method", json!(DEFAULT_AUTH)),
+    ];
+    for (name, value) in defaults {
+        given.entry(name).or_insert(value);
+    }
+}
+
+fn required(given: &Properties) -> Result<(), Invalid> {
+    let mut names = vec!["client_id"];
+    if needs_secret(given) {
+        names.push("client_secret");
+    }
+    let redirects = given
+        .get("response_types")
+        .and_then(Json::as_array)
+        .is_some_and(|types| !types.is_empty());
+    if redirects {
+        names.push("redirect_uris");
+    }
+    if let Some(name) = names.iter().find(|name| !is_set(given.get(**name))) {
+        return invalid(format!("{name} is mandatory property"));
+    }
+    let by_key = ENDPOINTS.iter().any(|endpoint| {
+        text(given, &format!("{endpoint}_endpoint_auth_method")) == Some("private_key_jwt")
+    });
+    let signs =
+        text(given, "request_object_signing_alg").is_some_and(|a| KEY_PAIR_ALGS.contains(&a));
+    let decrypts = text(given, "id_token_encrypted_response_alg")
+        .is_some_and(|a| a.starts_with("RSA") || a.starts_with("ECDH"));
+    let has_keys = is_set(given.get("jwks")) || is_set(given.get("jwks_uri"));
+    if (by_key || signs || decrypts) && !has_keys {
+        return invalid("jwks or jwks_uri is mandatory for this client");
+    }
+    Ok(())
+}
+
+fn booleans(given: &Properties) -> Result<(), Invalid> {
+    match BOOLEANS
+        .iter()
+        .find(|name| given.get(**name).is_some_and(|v| !v.is_boolean()))
+    {
+        Some(name) => invalid(format!("{name} must be a boolean")),
+        None => Ok(()),
+    }
+}
+
+/// Content encryption goes with key management, and has a default.
+fn encodings(given: &mut Properties) -> Result<(), Invalid> {
+    for (enc, alg) in [
+        (
+            "id_token_encrypted_response_enc",
+            "id_token_encrypted_response_alg",
+        ),
+        (
+            "request_object_encryption_enc",
+            "request_object_encryption_alg",
+        ),
+    ] {
+        match (given.contains_key(enc), given.contains_key(alg)) {
+            (true, false) => {
+                return invalid(format!(
+                    "{alg} is mandatory property when {enc} is provided"
+                ));
+            }
+            (false, true) => {
+                given.insert(enc.to_owned(), json!("A128CBC-HS256"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn arrays(given: &mut Properties) -> Result<(), Invalid> {
+    given.entry("redirect_uris").or_insert_with(|| json!([]));
+    for name in ARRAYS {
+        match given.get_mut(*name) {
+            None => {}
+            Some(Json::Array(items)) => {
+                let mut once: Vec<Json> = Vec::with_capacity(items.len());
+                for item in items.drain(..) {
+                    if !once.contains(&item) {
+                        once.push(item);
+                    }
+                }
+                *items = once;
+            }
+            Some(_) => return invalid(format!("{name} must be an array")),
+        }
+    }
+    Ok(())
+}
+
+fn strings(given: &Properties) -> Result<(), Invalid> {
+    let filled = |v: &Json| v.as_str().is_some_and(|s| !s.is_empty());
+    for name in STRINGS {
+        let Some(value) = given.get(*name) else {
+            continue;
+        };
+        if !filled(value) {
+            return invalid(format!("{name} must be a non-empty string if provided"));
+        }
+        let printable = |s: &str| s.bytes().all(|b| matches!(b, 0x20..=0x7e));
+        if matches!(*name, "client_id" | "client_secret") && !value.as_str().is_some_and(printable)
+        {
+            return invalid(format!("invalid {name} value"));
+        }
+    }
+    let broken = |name: &&&str| {
+        given
+            .get(**name)
+            .and_then(Json::as_array)
+            .is_some_and(|items| !items.iter().all(filled))
+    };
+    match ARRAYS.iter().find(broken) {
+        Some(name) => invalid(format!("{name} must only contain strings")),
+        None => Ok(()),
+    }
+}
+
+fn sort_response_types(given: &mut Properties) {
+    let sorted = texts(given, "response_types")
+        .map(|kind| {
+            let mut words: Vec<&str> = kind.split(' ').collect();
+            words.sort_unstable();
+            words.dedup();
+            Json::String(words.join(" "))
+        })
+        .collect();
+    given.insert("response_types".to_owned(), Json::Array(sorted));
+}
+
+fn enums(given: &Properties, rules: &Rules) -> Result<(), Invalid> {
+    for name in ENUMS {
+        let Some(value) = given.get(*name) else {
+            continue;
+        };
+        let allowed = rules.allowed(name, given);
+        let fits = |v: &Json| v.as_str().is_some_and(|s| allowed.iter().any(|a| a == s));
+        let (fine, verb) = match value.as_array().filter(|_| ARRAYS.contains(name)) {
+            Some(items) => (items.iter().all(fits), "can only contain"),
+            None => (fits(value), "must be"),
+        };
+        if fine {
+            continue;
+        }
+        if allowed.is_empty() {
+            return invalid(format!(
+                "{name} must not be provided (no values are allowed)"
+            ));
+        }
+        return invalid(format!("{name} {verb} {}", alternatives(&allowed)));
+    }
+    Ok(())
+}
+
+/// `'a'`, `'a' or 'b'`, `'a', 'b', or 'c'`.
+fn alternatives(list: &[String]) -> String {
+    let quoted: Vec<String> = list.iter().map(|s| format!("'{s}'")).collect();
+    match quoted.as_slice() {
+        [one] => one.clone(),
+        [one, two] => format!("{one} or {two}"),
+        [most @ .., last] => format!("{}, or {last}", most.join(", ")),
+        [] => String::new(),
+    }
+}
+
+fn scope(given: &mut Properties, rules: &Rules) -> Result<(), Invalid> {
+    let Some(scope) = text(given, "scope") else {
+        return Ok(());
+    };
+    let mut once: Vec<&str> = Vec::new();
+    for word in scope.split(' ') {
+        if !rules.scopes.iter().any(|s| s == word) {
+            return invalid("scope must only contain Authorization Server supported scope values");
+        }
+        if !once.contains(&word) {
+            once.push(word);
+        }
+    }
+    let joined = once.join(" ");
+    given.insert("scope".to_owned(), Json::String(joined));
+    Ok(())
+}
+
+fn ages(given: &Properties) -> Result<(), Invalid> {
+    for name in ["default_max_age", "client_secret_expires_at"] {
+        // larger whole numbers are not exact in every JSON reader
+        let fits = |v: &Json| v.as_u64().is_some_and(|n| n < (1 << 53));
+        if given.get(name).is_some_and(|v| !fits(v)) {
+            return invalid(format!("{name} must be a non-negative integer"));
+        }
+    }
+    Ok(())
+}
+
+fn combinations(given: &Properties) -> Result<(), Invalid> {
+    let grants: Vec<&str> = texts(given, "grant_types").collect();
+    let types: Vec<&str> = texts(given, "response_types")
+        .flat_map(|t| t.split(' '))
+        .collect();
+    let interactive = grants
+        .iter()
+        .any(|g| matches!(*g, "authorization_code" | "implicit"));
+    if interactive && types.is_empty() {
+        return invalid("response_types must contain members");
+    }
+    if !types.is_empty() && texts(given, "redirect_uris").next().is_none() {
+        return invalid("redirect_uris must contain members");
+    }
+    if types.contains(&"code") && !grants.contains(&"authorization_code") {
+        return invalid(
+            "grant_types must contain 'authorization_code' when code is amongst response_types",
+        );
+    }
+    let front_channel = types.contains(&"token") || types.contains(&"id_token");
+    if front_channel && !grants.contains(&"implicit") {
+        return invalid(
+            "grant_types must contain 'implicit' when 'id_token' or 'token' are amongst response_types",
+        );
+    }
+    if given.contains_key("jwks") && given.contains_key("jwks_uri") {
+        return invalid("jwks and jwks_uri must not be used at the same time");
+    }
+    Ok(())
+}
+
+/// The client's keys are public ones; a private or shared key here would be a leak (RFC 7517 §9.2).
+fn keys(given: &Properties) -> Result<(), Invalid> {
+    let Some(jwks) = given.get("jwks") else {
+        return Ok(());
+    };
+    let Some(list) = jwks.get("keys").and_then(Json::as_array) else {
+        return invalid("jwks must be a JWK Set");
+    };
+    for key in list {
+        match serde_json::from_value::<Jwk>(key.clone()) {
+            Ok(jwk) if jwk.is_private() => {
+                return invalid("jwks must not contain private or symmetric keys");
+            }
+            Ok(jwk) if !jwk.kty.is_empty() => {}
+            _ => return invalid("jwks must be a JWK Set"),
+        }
+    }
+    Ok(())
+}
+
+/// Members of this server. Those without a value are not stored.
+fn own_members(given: &mut Properties, rules: &Rules) -> Result<(), Invalid> {
+    if !given.contains_key("client_name") {
+        return invalid("client_name is required");
+    }
+    match given.get("client_label") {
+        label if !is_set(label) => {
+            given.remove("client_label");
+        }
+        Some(Json::String(label)) if LABELS.contains(&label.as_str()) => {}
+        Some(Json::String(_)) => {
+            return invalid(format!("client_label be one of: {}", LABELS.join(" ")));
+        }
+        _ => return invalid("client_label must be a string value"),
+    }
+    for name in FLAGS {
+        let fits = |v: &Json| {
+            // a text names the federation that the login page goes to at once
+            v.is_boolean() || v.is_null() || (*name == "client_skip_to_federated" && v.is_string())
+        };
+        if given.get(*name).is_some_and(|v| !fits(v)) {
+            return invalid(format!("{name} must be a boolean value"));
+        }
+    }
+    match given.get("client_federation_options") {
+        None | Some(Json::Null) => {}
+        Some(Json::Array(list)) if list.iter().all(Json::is_string) => {}
+        Some(_) => return invalid("client_federation_options must be an array"),
+    }
+    for (name, what) in [
+        ("associated_product", "a product"),
+        ("initialized_org_context", "an organization"),
+    ] {
+        match given.get(name) {
+            value if !is_set(value) => {
+                given.remove(name);
+            }
+            Some(Json::String(_)) => {}
+            _ => {
+                return invalid(format!("{name} must be a string uuid representing {what}"));
+            }
+        }
+    }
+    dynamic_scope(given, rules)
+}
+
+fn dynamic_scope(given: &mut Properties, rules: &Rules) -> Result<(), Invalid> {
+    let value = given.get("dynamic_scope");
+    if !is_set(value) {
+        given.remove("dynamic_scope");
+        return Ok(());
+    }
+    let words: Vec<&str> = value
+        .and_then(Json::as_str)
+        .map(|s| s.split_whitespace().collect())
+        .unwrap_or_default();
+    if words.is_empty() {
+        return invalid(
+            "dynamic_scope must be a list of one or more dynamic scopes seperated by spaces",
+        );
+    }
+    match words.iter().find(|w| !rules.grants_dynamic(w)) {
+        Some(word) => invalid(format!(
+            "dynamic_scope value {word} must match a regular expression from the OP scope list OR the AuthGroup restricted dynamic scope list."
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
