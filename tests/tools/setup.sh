@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what the tests need and says so. Usage: setup.sh [ferretdb|chromium|node|python]...  (no argument: all)
+# Everything goes to target/tools, except the browser, which comes from the system's packages.
+# Exit code 1 when something could not be made ready; the reason is the last line printed for it.
+set -uo pipefail
+
+cd "$(dirname "$0")/../.."
+tools=$PWD/target/tools
+ferretdb_version=v1.24.2
+mkdir -p "$tools/bin"
+
+say() { printf 'tools: %s\n' "$*"; }
+missing() { say "$1 is not ready: $2"; return 1; }
+
+# FerretDB speaks MongoDB's wire protocol over SQLite. Its module lacks the generated version file without which the
+# program stops at start, so it is built from a vendored copy that gets one.
+ferretdb() {
+    local bin=$tools/bin/ferretdb src=$tools/ferretdb-src
+    if [ -x "$bin" ] && "$bin" --version 2>/dev/null | grep -q "version: $ferretdb_version"; then
+        say "FerretDB $ferretdb_version is there"
+        return
+    fi
+    command -v go >/dev/null || { missing FerretDB "Go is not installed"; return; }
+    say "building FerretDB $ferretdb_version into $bin"
+    rm -rf "$src" && mkdir -p "$src" && cp tests/tools/ferretdb/go.mod tests/tools/ferretdb/go.sum "$src"
+    (
+        set -e
+        cd "$src"
+        go mod vendor
+        printf '%s\n' "$ferretdb_version" >vendor/github.com/FerretDB/FerretDB/build/version/version.txt
+        go build -mod=vendor -trimpath -o "$bin" github.com/FerretDB/FerretDB/cmd/ferretdb
+        "$bin" --version | grep -q "version: $ferretdb_version"
+    ) || missing FerretDB "its build failed (see above)"
+}
+
+chromium() {
+    if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then
+        say "Chromium and its driver are there"
+        return
+    fi
+    command -v apt-get >/dev/null || { missing Chromium "install chromium and chromedriver by hand: there is no apt-get"; return; }
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || { missing Chromium "installing packages needs root"; return; }
+        root=(sudo)
+    fi
+    say "installing the packages chromium and chromium-driver"
+    "${root[@]}" apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends chromium chromium-driver >"$tools/apt.log" 2>&1 ||
+        missing Chromium "apt-get failed (see $tools/apt.log)"
+}
+
+node() {
+    command -v npm >/dev/null || { missing "the npm clients" "Node.js with npm is not installed"; return; }
+    local lock=tests/clients/package-lock.json stamp=tests/clients/node_modules/.installed
+    if cmp -s "$lock" "$stamp"; then
+        say "the npm clients are there"
+        return
+    fi
+    say "installing the npm clients into tests/clients/node_modules"
+    npm ci --prefix tests/clients --no-audit --no-fund --ignore-scripts && cp "$lock" "$stamp" ||
+        missing "the npm clients" "npm ci failed (see above)"
+}
+
+python() {
+    command -v python3 >/dev/null || { missing "the Python client" "Python 3 is not installed"; return; }
+    local wanted=tests/clients/python/requirements.txt stamp=$tools/venv/.installed
+    if cmp -s "$wanted" "$stamp"; then
+        say "the Python client is there"
+        return
+    fi
+    say "installing the Python client into $tools/venv"
+    python3 -m venv "$tools/venv" &&
+        "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted" && cp "$wanted" "$stamp" ||
+        missing "the Python client" "its installation failed (see above)"
+}
+
+[ $# -gt 0 ] || set -- ferretdb chromium node python
+status=0
+for tool in "$@"; do
+    case $tool in
+    ferretdb | chromium | node | python) "$tool" || status=1 ;;
+    *) say "unknown tool: $tool" && status=2 ;;
+    esac
+done
+exit $status
