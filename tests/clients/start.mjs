@@ -106,4 +106,10 @@ async function main() {
   }
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (error.code === 'ENOENT') console.error(`${error.path} is not there: build the server (cargo build) and the tools (make tools) first`);
+  else console.error(error);
+  process.exitCode = 1;
+}
