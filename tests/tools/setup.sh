@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and says so. Usage: setup.sh [ferretdb|chromium|node|python]...  (no argument: all)
+# Installs what the tests need and says so. Usage: setup.sh [TOOL]...
+# Tools: ferretdb chromium node python (all of these without an argument), and oracle for the benchmarks.
 # Everything goes to target/tools, except the browser, which comes from the system's packages.
 # Exit code 1 when something could not be made ready; the reason is the last line printed for it.
 set -uo pipefail
@@ -50,16 +51,19 @@ chromium() {
         missing Chromium "apt-get failed (see $tools/apt.log)"
 }
 
-node() {
-    command -v npm >/dev/null || { missing "the npm clients" "Node.js with npm is not installed"; return; }
-    local lock=tests/clients/package-lock.json stamp=tests/clients/node_modules/.installed
+node() { npm_packages tests/clients "the npm clients"; }
+oracle() { npm_packages benches/oracle "the provider to compare with"; }
+
+npm_packages() { # FOLDER NAME
+    local lock=$1/package-lock.json stamp=$1/node_modules/.installed
+    command -v npm >/dev/null || { missing "$2" "Node.js with npm is not installed"; return; }
     if cmp -s "$lock" "$stamp"; then
-        say "the npm clients are there"
+        say "$2: there"
         return
     fi
-    say "installing the npm clients into tests/clients/node_modules"
-    npm ci --prefix tests/clients --no-audit --no-fund --ignore-scripts && cp "$lock" "$stamp" ||
-        missing "the npm clients" "npm ci failed (see above)"
+    say "$2: installing into $1/node_modules"
+    npm ci --prefix "$1" --no-audit --no-fund --ignore-scripts && cp "$lock" "$stamp" ||
+        missing "$2" "npm ci failed (see above)"
 }
 
 python() {
@@ -79,7 +83,7 @@ python() {
 status=0
 for tool in "$@"; do
     case $tool in
-    ferretdb | chromium | node | python) "$tool" || status=1 ;;
+    ferretdb | chromium | node | python | oracle) "$tool" || status=1 ;;
     *) say "unknown tool: $tool" && status=2 ;;
     esac
 done
