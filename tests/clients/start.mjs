@@ -1,7 +1,7 @@
 // Starts a server on a free port with an empty store, prepares a tenant, runs a command, stops the server.
 //   node start.mjs [--store embedded|mongodb] -- COMMAND ARGUMENT…
 // The command finds UEAUTH_URL and UEAUTH_TENANT (JSON, see tenant.mjs) in its environment; its exit code is passed on.
-// UEAUTH_BIN names another server, UEAUTH_FERRETDB another FerretDB, UEAUTH_TEST_MONGODB_URI a MongoDB to use instead.
+// UEAUTH_BIN names another server, UEAUTH_TEST_FERRETDB another FerretDB, UEAUTH_TEST_MONGODB_URI a MongoDB to use instead.
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -26,7 +26,7 @@ async function freePort() {
 }
 
 async function startFerretdb(folder, children) {
-  const bin = process.env.UEAUTH_FERRETDB ?? join(root, 'target/tools/bin/ferretdb');
+  const bin = process.env.UEAUTH_TEST_FERRETDB ?? join(root, 'target/tools/ferretdb');
   const child = spawn(bin, ['--handler=sqlite', `--sqlite-url=file:${folder}/`, `--state-dir=${folder}`, '--listen-addr=127.0.0.1:0',
     '--debug-addr=-', '--telemetry=disable', '--log-format=text'], { stdio: ['ignore', 'ignore', 'pipe'] });
   children.push(child);

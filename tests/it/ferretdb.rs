@@ -25,11 +25,11 @@ impl FerretDb {
         if let Some(running) = shared.upgrade() {
             return Some(running);
         }
-        let program = std::env::var_os("UEAUTH_FERRETDB").map_or_else(
+        let program = std::env::var_os("UEAUTH_TEST_FERRETDB").map_or_else(
             || {
                 PathBuf::from(concat!(
                     env!("CARGO_MANIFEST_DIR"),
-                    "/target/tools/bin/ferretdb"
+                    "/target/tools/ferretdb"
                 ))
             },
             PathBuf::from,

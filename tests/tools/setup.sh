@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 tools=$PWD/target/tools
 ferretdb_version=v1.24.2
-mkdir -p "$tools/bin"
+mkdir -p "$tools"
 
 say() { printf 'tools: %s\n' "$*"; }
 missing() { say "$1 is not ready: $2"; return 1; }
@@ -16,7 +16,7 @@ missing() { say "$1 is not ready: $2"; return 1; }
 # FerretDB speaks MongoDB's wire protocol over SQLite. Its module lacks the generated version file without which the
 # program stops at start, so it is built from a vendored copy that gets one.
 ferretdb() {
-    local bin=$tools/bin/ferretdb src=$tools/ferretdb-src
+    local bin=$tools/ferretdb src=$tools/ferretdb-src
     if [ -x "$bin" ] && "$bin" --version 2>/dev/null | grep -q "version: $ferretdb_version"; then
         say "FerretDB $ferretdb_version is there"
         return

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 logs=$PWD/target/test-logs
 rm -rf "$logs" && mkdir -p "$logs"
 export UEAUTH_SKIP_LOG=$logs/skipped.txt
-export UEAUTH_FERRETDB=${UEAUTH_FERRETDB:-$PWD/target/tools/bin/ferretdb}
+export UEAUTH_TEST_FERRETDB=${UEAUTH_TEST_FERRETDB:-$PWD/target/tools/ferretdb}
 : >"$UEAUTH_SKIP_LOG"
 failed=()
 
@@ -34,7 +34,7 @@ suite rust cargo test --workspace --locked --no-fail-fast
 
 if cargo build --locked; then
     stores=(embedded)
-    if [ -n "${UEAUTH_TEST_MONGODB_URI:-}" ] || [ -x "$UEAUTH_FERRETDB" ]; then
+    if [ -n "${UEAUTH_TEST_MONGODB_URI:-}" ] || [ -x "$UEAUTH_TEST_FERRETDB" ]; then
         stores+=(mongodb)
     else
         echo "clients on MongoDB's wire protocol: FerretDB is missing" | tee -a "$UEAUTH_SKIP_LOG"
