@@ -1,0 +1,6 @@
+//! Accounts: the people of a group.
+
+pub mod attempts;
+pub mod model;
+
+pub use model::Account;

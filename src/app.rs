@@ -1,0 +1,183 @@
+//! The one place where the parts are put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use ueauth_actors::{Clock, MemoryBus, Registry};
+
+use crate::clients::rules::ClientCache;
+use crate::groups::Tenants;
+use crate::limits::Limits;
+use crate::oidc::journal::StoreJournal;
+use crate::oidc::records::{Interaction, Session};
+use crate::plugins::rules::PluginCache;
+use crate::secrets::{HashError, HashSettings, PasswordHasher, Random};
+use crate::settings::Settings;
+use crate::store::{Collection, Date, Store, StoreError, StoreOptions};
+
+pub use crate::limits::LimitClass;
+
+pub type App = Arc<Parts>;
+
+/// Everything a request may need.
+pub struct Parts {
+    pub settings: Settings,
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub random: Random,
+    pub hasher: PasswordHasher,
+    pub tenants: Tenants,
+    pub clients: ClientCache,
+    pub plugins: PluginCache,
+    pub limits: Limits,
+    pub actors: Registry<Session, Interaction>,
+    /// Signs cookies of groups that have no keys of their own.
+    pub fallback_cookie_keys: Vec<String>,
+    /// Works once, on an empty store, to create the root group.
+    pub setup_code: Option<SecretString>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the password hasher cannot start; check the hash.* settings")]
+    Hasher(#[from] HashError),
+    #[error("the actors cannot start")]
+    Actors(#[source] std::io::Error),
+    #[error("routes collide: {0}")]
+    Routes(#[from] crate::http::router::RouteError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Every collection of the database, those of rooms that are yet to come included.
+pub fn collections() -> Vec<&'static Collection> {
+    use crate::accounts::model as accounts;
+    use crate::oidc::records as oidc;
+    let mut all = vec![
+        &accounts::ACCOUNTS,
+        &accounts::LOGIN_ATTEMPTS,
+        &accounts::LOGIN_TIMEOUTS,
+        &accounts::PASSWORD_HISTORY,
+        &crate::groups::model::AUTH_GROUPS,
+        &crate::organizations::model::ORGANIZATIONS,
+        &crate::domains::model::DOMAINS,
+        &crate::products::model::PRODUCTS,
+        &crate::roles::model::ROLES,
+        &crate::permissions::model::PERMISSIONS,
+        &crate::clients::model::CLIENTS,
+        &crate::plugins::model::PLUGINS,
+        &crate::challenges::model::CHALLENGES,
+        &crate::challenges::model::STATES,
+        &oidc::ACCESS_TOKENS,
+        &oidc::AUTHORIZATION_CODES,
+        &oidc::REFRESH_TOKENS,
+        &oidc::CLIENT_CREDENTIALS,
+        &oidc::DEVICE_CODES,
+        &oidc::INITIAL_ACCESS_TOKENS,
+        &oidc::REGISTRATION_ACCESS_TOKENS,
+        &oidc::INTERACTIONS,
+        &oidc::SESSIONS,
+        &oidc::GRANTS,
+        &oidc::REPLAY_DETECTION,
+        &oidc::PUSHED_AUTHORIZATION_REQUESTS,
+    ];
+    all.extend(crate::store_schema::OTHERS);
+    all
+}
+
+impl Parts {
+    /// Milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// Seconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.clock.now().div_euclid(1000)
+    }
+
+    pub fn date(&self) -> Date {
+        Date::from_millis(self.clock.now())
+    }
+
+    /// Opens the store and starts the actors.
+    pub async fn start(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        setup_code: Option<SecretString>,
+    ) -> Result<App, StartError> {
+        let store = open_store(&settings, &clock).await?;
+        let random = Random::default();
+        let hash = &settings.hash;
+        let hasher = PasswordHasher::new(
+            &HashSettings {
+                memory_kib: hash.memory_kib.get(),
+                iterations: hash.iterations.get(),
+                parallelism: hash.parallelism.get(),
+                permits: hash.permits,
+                queue: hash.queue,
+            },
+            random.clone(),
+        )?;
+        let journal = StoreJournal::new(store.clone());
+        let actors = Registry::start(
+            ueauth_actors::Config {
+                mailbox: settings.actors.mailbox.get(),
+                idle_after: Duration::from_secs(settings.actors.idle_seconds.get()),
+                cached_in_total: settings.actors.cache_entries.get(),
+                waiters: settings.actors.waiters.get(),
+                ..ueauth_actors::Config::default()
+            },
+            ueauth_actors::Parts {
+                clock: Arc::clone(&clock),
+                bus: Arc::new(MemoryBus::default()),
+                sessions: Arc::new(journal.clone()),
+                interactions: Arc::new(journal.clone()),
+                challenges: Arc::new(journal),
+            },
+        )
+        .map_err(StartError::Actors)?;
+        let shared_store = settings.store.url.expose_secret().starts_with("mongodb");
+        let max_age = shared_store.then(|| Duration::from_secs(settings.cache.seconds.max(1)));
+        Ok(Arc::new(Self {
+            tenants: Tenants::new(settings.cache.groups, max_age),
+            clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
+            plugins: PluginCache::new(max_age),
+            limits: Limits::new(&settings.rate_limits),
+            fallback_cookie_keys: settings
+                .security
+                .cookie_keys
+                .iter()
+                .map(|k| k.expose_secret().to_owned())
+                .collect(),
+            settings,
+            store,
+            clock,
+            random,
+            hasher,
+            actors,
+            setup_code,
+        }))
+    }
+}
+
+async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
+    let time = Arc::clone(clock);
+    let mut options = StoreOptions::new(
+        settings.store.url.expose_secret(),
+        Arc::new(move || time.now()),
+    );
+    options.readers = settings.store.readers.get();
+    options.max_connections = settings.store.pool_maximum.get();
+    options.timeout = Duration::from_secs(settings.store.connect_timeout_seconds.get());
+    Ok(Store::open(&options, &collections()).await?)
+}

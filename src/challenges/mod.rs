@@ -1,0 +1,3 @@
+//! Device challenges: questions put to a person on another device.
+
+pub mod model;

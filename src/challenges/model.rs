@@ -1,0 +1,80 @@
+//! The stored challenge and the stored state of a device or passkey flow.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Collection, Date, Document, Expiry, Index, Object};
+
+pub static CHALLENGES: Collection = Collection {
+    name: "transaction_challenges",
+    indexes: &[
+        Index::unique(&["authGroup", "providerKey", "accountId", "uid"]),
+        Index::plain(&["authGroup", "accountId"]),
+    ],
+    expiry: &[Expiry::after("createdAt", 1200)],
+};
+
+pub static STATES: Collection = Collection {
+    name: "challenge-state-checks",
+    indexes: &[Index::unique(&["authGroup", "stateValue", "account"])],
+    expiry: &[Expiry::after("createdAt", 600)],
+};
+
+/// A challenge. The members that other systems know come first; those of the keeper follow.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredChallenge {
+    #[serde(rename = "_id")]
+    pub id: String,
+    pub created_at: Date,
+    pub uid: String,
+    pub provider_key: String,
+    pub auth_group: String,
+    pub account_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_data: Option<Object>,
+    /// `pending`, `approved` or `denied`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The whole challenge as the keeper knows it, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    #[serde(default, rename = "__v")]
+    pub version: i32,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+impl Document for StoredChallenge {
+    const COLLECTION: &'static Collection = &CHALLENGES;
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// A state value that a device or passkey page was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChallengeState {
+    #[serde(rename = "_id")]
+    pub id: String,
+    pub created_at: Date,
+    pub state_value: String,
+    pub auth_group: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, rename = "__v")]
+    pub version: i32,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+impl Document for ChallengeState {
+    const COLLECTION: &'static Collection = &STATES;
+    fn id(&self) -> &str {
+        &self.id
+    }
+}

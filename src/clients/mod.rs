@@ -1,0 +1,6 @@
+//! OAuth 2.0 clients of a group.
+
+pub mod model;
+pub mod rules;
+
+pub use model::Client;

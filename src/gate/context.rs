@@ -1,0 +1,218 @@
+//! Which group, organization, product and domain a request is about.
+
+use std::sync::Arc;
+
+use crate::access::evaluate::find_organization;
+use crate::domains::Domain;
+use crate::gate::chain::Ctx;
+use crate::groups::{Tenant, names};
+use crate::http::ApiError;
+use crate::http::error::ApiResult;
+use crate::products::Product;
+use crate::store::{and, eq, or};
+
+/// What the organization context is when none can be found.
+const MEMBER: &str = "member";
+
+fn not_found() -> ApiError {
+    ApiError::not_implemented("auth group not found")
+}
+
+fn unrecognized(ctx: &Ctx, group: &str) -> ApiError {
+    let hosts = &ctx.req.hosts;
+    ApiError::not_implemented(format!(
+        "Request from unrecognized DNS: {} (header value - {}) - group: {group} - {} - {}",
+        hosts.effective,
+        hosts.header,
+        ctx.req.method(),
+        ctx.req.path()
+    ))
+}
+
+fn on_service_host(ctx: &Ctx) -> bool {
+    ctx.req
+        .hosts
+        .effective
+        .eq_ignore_ascii_case(ctx.app.settings.service_host())
+}
+
+/// The service's host passes; an alias host selects its group.
+pub async fn host(ctx: &mut Ctx) -> ApiResult<()> {
+    if on_service_host(ctx) {
+        return Ok(());
+    }
+    let name = ctx.req.hosts.effective.clone();
+    match ctx.app.tenants.by_host(&ctx.app, &name).await? {
+        Some(tenant) => {
+            ctx.tenant = Some(tenant);
+            ctx.custom_domain = Some(name);
+            Ok(())
+        }
+        None => {
+            let first = ctx
+                .req
+                .path()
+                .split('/')
+                .nth(1)
+                .filter(|s| !s.is_empty())
+                .unwrap_or("undefined")
+                .to_owned();
+            Err(unrecognized(ctx, &first))
+        }
+    }
+}
+
+/// `{group}` as typed, or the group the path is about anyway.
+fn wanted(ctx: &Ctx) -> String {
+    let path = ctx.route.path;
+    if path.starts_with("/api/plugins/") {
+        return "root".to_owned();
+    }
+    if path.starts_with("/api/group/") {
+        if let Some(id) = ctx.req.try_param("id") {
+            return id.to_owned();
+        }
+    }
+    ctx.req.try_param("group").unwrap_or_default().to_owned()
+}
+
+fn check_name(ctx: &Ctx, name: &str) -> ApiResult<()> {
+    if name.is_empty() {
+        return Err(ApiError::not_implemented("authGroup is required"));
+    }
+    if names::is_protected(name) {
+        let path = ctx.req.path();
+        let below = path
+            .get(..4)
+            .filter(|p| p.eq_ignore_ascii_case("/api"))
+            .map_or(path, |_| path.get(4..).unwrap_or_default());
+        return Err(ApiError::not_implemented(format!(
+            "Group id/alias attempted was '{name}' with path: {below}"
+        )));
+    }
+    Ok(())
+}
+
+pub async fn group(ctx: &mut Ctx) -> ApiResult<()> {
+    let name = wanted(ctx);
+    resolve(ctx, name).await
+}
+
+pub async fn root_group(ctx: &mut Ctx) -> ApiResult<()> {
+    resolve(ctx, "root".to_owned()).await
+}
+
+async fn resolve(ctx: &mut Ctx, name: String) -> ApiResult<()> {
+    check_name(ctx, &name)?;
+    let tenant = ctx
+        .app
+        .tenants
+        .active(&ctx.app, &name)
+        .await?
+        .ok_or_else(not_found)?;
+    ctx.custom_domain = None;
+    if !on_service_host(ctx) {
+        if tenant.group.alias_dns_oidc.as_deref() != Some(ctx.req.hosts.effective.as_str()) {
+            return Err(unrecognized(ctx, tenant.id()));
+        }
+        ctx.custom_domain = Some(ctx.req.hosts.effective.clone());
+    }
+    ctx.typed_group = name;
+    ctx.tenant = Some(Arc::clone(&tenant));
+    organization_context(ctx, &tenant).await
+}
+
+pub async fn group_even_inactive(ctx: &mut Ctx) -> ApiResult<()> {
+    let name = ctx.req.try_param("group").unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Err(ApiError::precondition_required("authGroup is required"));
+    }
+    check_name(ctx, &name)?;
+    let tenant = ctx
+        .app
+        .tenants
+        .find(&ctx.app, &name)
+        .await?
+        .ok_or_else(not_found)?;
+    ctx.typed_group = name;
+    ctx.tenant = Some(tenant);
+    Ok(())
+}
+
+/// Decides whose permissions count. 424 if the group has no primary organization.
+pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiResult<()> {
+    if ctx.route.path.contains("swagger") {
+        return Ok(());
+    }
+    let core = tenant.core(&ctx.app.store).await?.ok_or_else(|| {
+        ApiError::failed_dependency(
+            "Primary Org for this AuthGroup was not identified. Contact the admin.",
+        )
+    })?;
+    let wanted = if ctx.route.path == "/api/{group}/organizations/{id}" {
+        ctx.req.try_param("id").map(ToOwned::to_owned)
+    } else {
+        ctx.req
+            .try_param("org")
+            .or_else(|| ctx.req.header("x-org-context").filter(|h| !h.is_empty()))
+            .map(ToOwned::to_owned)
+    };
+    let Some(key) = wanted else {
+        ctx.context = Some(core.organization.id.clone());
+        return Ok(());
+    };
+    let found = if key == core.organization.id {
+        Some(core.organization.clone())
+    } else {
+        find_organization(&ctx.app.store, tenant.id(), &key).await?
+    };
+    ctx.context = Some(
+        found
+            .as_ref()
+            .map_or_else(|| MEMBER.to_owned(), |o| o.id.clone()),
+    );
+    if ctx.req.try_param("org").is_some() {
+        ctx.organization = found;
+    }
+    Ok(())
+}
+
+/// `{org}` must exist, by whichever of its names it was addressed.
+pub async fn organization(ctx: &mut Ctx) -> ApiResult<()> {
+    if ctx.organization.is_some() {
+        return Ok(());
+    }
+    Err(ApiError::not_found(format!(
+        "id requested was {}",
+        ctx.req.param("org")?
+    )))
+}
+
+pub async fn product(ctx: &mut Ctx) -> ApiResult<()> {
+    let key = ctx.req.param("product")?.to_owned();
+    let group = ctx.group_id()?.to_owned();
+    ctx.product = ctx
+        .app
+        .store
+        .of::<Product>()
+        .find_one(and([
+            eq("authGroup", group),
+            or([eq("_id", key.as_str()), eq("codedId", key.as_str())]),
+        ]))
+        .await?;
+    Ok(())
+}
+
+pub async fn domain(ctx: &mut Ctx) -> ApiResult<()> {
+    let key = ctx.req.param("domain")?.to_owned();
+    let organization = ctx.organization()?.id.clone();
+    let group = ctx.group_id()?.to_owned();
+    ctx.domain = ctx
+        .app
+        .store
+        .of::<Domain>()
+        .get(&key)
+        .await?
+        .filter(|d| d.auth_group == group && d.organization == organization);
+    Ok(())
+}

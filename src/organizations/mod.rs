@@ -1,0 +1,5 @@
+//! Organizations: the customers of a group.
+
+pub mod model;
+
+pub use model::Organization;

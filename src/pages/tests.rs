@@ -1,0 +1,564 @@
+//! Every page with hostile input, and the forms that clients depend on.
+
+use super::*;
+
+/// Leaves an attribute, an element, a script and a CSS string, if anything lets it.
+const HOSTILE: &str =
+    "\"'></title></style></textarea><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}";
+const SCRIPT_URL: &str = "javascript:alert(1)";
+
+fn hostile_brand() -> Brand {
+    Brand::new(BrandInput {
+        name: HOSTILE,
+        logo: Some(SCRIPT_URL),
+        favicon: Some("https://a.test/i.png?\"><script>alert(1)</script>"),
+        splash: Some("https://a.test/s.png\"><script>alert(1)</script>"),
+        gradient_low: Some("red}</style><script>alert(1)</script>"),
+        gradient_high: Some("url(javascript:alert(1))"),
+        orientation: Orientation::parse(HOSTILE),
+        tos: Some(SCRIPT_URL),
+        policy: Some("JaVaScRiPt:alert(1)"),
+        contact_email: Some("a@b.test\"><script>alert(1)</script>"),
+        home: Some("data:text/html,<script>alert(1)</script>"),
+        fonts_url: Some("https://a.test/f.css\"><script>alert(1)</script>"),
+    })
+}
+
+fn brand() -> Brand {
+    Brand::new(BrandInput {
+        name: "Acme",
+        gradient_low: Some("#131525"),
+        gradient_high: Some("#1D2035"),
+        tos: Some("https://acme.test/tos"),
+        policy: Some("https://acme.test/privacy"),
+        contact_email: Some("help@acme.test"),
+        home: Some("https://acme.test"),
+        ..BrandInput::default()
+    })
+}
+
+fn shell<'a>(brand: &'a Brand, title: &'a str) -> Shell<'a> {
+    Shell {
+        brand,
+        nonce: "n0nce",
+        base: "/ag",
+        title,
+    }
+}
+
+fn login<'a>(brand: &'a Brand, step: LoginStep<'a>) -> Login<'a> {
+    Login {
+        shell: shell(brand, "Sign-in"),
+        step,
+        action: "/ag/interaction/uid/login",
+        csrf: "csrf-token",
+        email: "",
+        org: None,
+        org_name: None,
+        client_name: Some("Client"),
+        flash: None,
+        passwordless: true,
+        show_password_field: true,
+        offer_verification: false,
+        federation: Federation::default(),
+        forgot_url: Some("/ag/forgotpassword"),
+        register_url: None,
+        restart_url: None,
+        passkey_setup_url: None,
+        device_setup_url: None,
+        cancel_url: "/ag/interaction/uid/abort",
+    }
+}
+
+fn hostile_pages(brand: &Brand) -> Vec<(&'static str, String)> {
+    let pair = || (HOSTILE.to_owned(), HOSTILE.to_owned());
+    let hostile_login = |step| Login {
+        shell: shell(brand, HOSTILE),
+        action: SCRIPT_URL,
+        csrf: HOSTILE,
+        email: HOSTILE,
+        org: Some(HOSTILE),
+        org_name: Some(HOSTILE),
+        client_name: Some(HOSTILE),
+        flash: Some(Flash::LockedOut {
+            threshold: 5,
+            hours: 2,
+            contact: Some(HOSTILE.to_owned()),
+        }),
+        offer_verification: true,
+        federation: Federation {
+            action: SCRIPT_URL,
+            buttons: vec![FederationButton {
+                code: HOSTILE,
+                label: HOSTILE,
+                style: ButtonStyle::parse(HOSTILE),
+            }],
+            ..Federation::default()
+        },
+        forgot_url: Some(SCRIPT_URL),
+        register_url: Some(SCRIPT_URL),
+        restart_url: Some("//evil.test"),
+        passkey_setup_url: Some(SCRIPT_URL),
+        device_setup_url: Some(SCRIPT_URL),
+        cancel_url: SCRIPT_URL,
+        ..login(brand, step)
+    };
+    vec![
+        ("email", hostile_login(LoginStep::Email).html()),
+        ("password", hostile_login(LoginStep::Password).html()),
+        (
+            "organization",
+            hostile_login(LoginStep::SelfIdentify {
+                remembered: vec![HOSTILE],
+            })
+            .html(),
+        ),
+        (
+            "consent",
+            Consent {
+                shell: shell(brand, HOSTILE),
+                client_name: HOSTILE,
+                action: SCRIPT_URL,
+                csrf: HOSTILE,
+                cancel_url: SCRIPT_URL,
+                scopes: vec![HOSTILE],
+                claims: vec![HOSTILE],
+                resources: vec![ResourceScopes {
+                    resource: HOSTILE,
+                    scopes: vec![HOSTILE],
+                }],
+                offline_access: Some(OfflineAccess::Previously),
+                device_setup_url: Some(SCRIPT_URL),
+                debug: Some(vec![pair()]),
+            }
+            .html(),
+        ),
+        (
+            "logout",
+            Logout {
+                shell: shell(brand, HOSTILE),
+                action: SCRIPT_URL,
+                xsrf: HOSTILE,
+                name: HOSTILE,
+                cancel: LogoutCancel::Link(SCRIPT_URL),
+            }
+            .html(),
+        ),
+        (
+            "logout success",
+            LogoutSuccess {
+                shell: shell(brand, HOSTILE),
+                client_name: Some(HOSTILE),
+                return_url: Some(SCRIPT_URL),
+                login_url: Some(SCRIPT_URL),
+            }
+            .html(),
+        ),
+        (
+            "auto submit",
+            AutoSubmit {
+                shell: shell(brand, HOSTILE),
+                id: Some(HOSTILE),
+                action: SCRIPT_URL,
+                fields: vec![pair()],
+            }
+            .html(),
+        ),
+        (
+            "message",
+            Message {
+                details: vec![pair()],
+                home: Some((SCRIPT_URL, HOSTILE)),
+                forgot_url: Some(SCRIPT_URL),
+                passkey_setup_url: Some(SCRIPT_URL),
+                ..Message::new(shell(brand, HOSTILE), HOSTILE, HOSTILE)
+            }
+            .html(),
+        ),
+        (
+            "landing",
+            Landing {
+                shell: shell(brand, HOSTILE),
+                name: HOSTILE,
+                version: HOSTILE,
+                description: HOSTILE,
+                links: vec![(HOSTILE, SCRIPT_URL)],
+                copyright: Some(HOSTILE),
+            }
+            .html(),
+        ),
+        (
+            "docs",
+            DocsPage {
+                shell: shell(brand, HOSTILE),
+                viewer: DocsViewer::Redoc,
+                document_url: SCRIPT_URL,
+            }
+            .html(),
+        ),
+    ]
+}
+
+/// Start tags of a document, whatever is inside them.
+fn tags(html: &str) -> Vec<&str> {
+    html.split('<')
+        .skip(1)
+        .filter_map(|t| t.split('>').next())
+        .collect()
+}
+
+#[test]
+fn hostile_input_stays_text() {
+    for (name, html) in hostile_pages(&hostile_brand()) {
+        assert!(!html.contains("<script>"), "{name}: a script came through");
+        assert!(
+            !html.contains("<img src=x"),
+            "{name}: an element came through"
+        );
+        assert!(
+            !html.to_ascii_lowercase().contains("\"javascript:"),
+            "{name}: a script URL came through"
+        );
+        assert!(
+            !html.contains("\"//evil.test"),
+            "{name}: a link leaves the server"
+        );
+        for tag in tags(&html) {
+            // Character references hold no quotes, so what is between quotes is data.
+            let outside: String = tag.split('"').step_by(2).collect();
+            assert!(!outside.contains("onerror"), "{name}: {tag}");
+            assert!(
+                !tag.starts_with("script") || tag.contains("nonce=\"n0nce\""),
+                "{name}: {tag}"
+            );
+            assert!(
+                !outside.contains(" style=") && !outside.contains(" onclick="),
+                "{name}: {tag}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bad_colour_leaves_no_style_block() {
+    let html = login(&hostile_brand(), LoginStep::Email).html();
+    assert!(!html.contains("<style"));
+    let html = login(&brand(), LoginStep::Email).html();
+    assert!(
+        html.contains(
+            "<style nonce=\"n0nce\">:root{--brand-low:#131525;--brand-high:#1D2035}</style>"
+        ),
+        "{html}"
+    );
+}
+
+#[test]
+fn every_page_is_a_labelled_document() {
+    for (name, html) in hostile_pages(&brand()) {
+        for part in [
+            "<!doctype html>",
+            "<html lang=\"en\">",
+            "name=\"viewport\"",
+            "<title>",
+            "<main",
+        ] {
+            assert!(html.contains(part), "{name}: {part}");
+        }
+        assert!(
+            html.contains("<h1") || matches!(name, "auto submit" | "docs"),
+            "{name}: heading"
+        );
+    }
+}
+
+/// Text between the form tag with this action and its end.
+fn form<'a>(html: &'a str, action: &str) -> &'a str {
+    let start = format!("method=\"post\" action=\"{action}\"");
+    html.split_once(&start)
+        .and_then(|(_, rest)| rest.split_once("</form>"))
+        .map(|(f, _)| f)
+        .expect("form")
+}
+
+#[test]
+fn the_email_step_continues_on_enter() {
+    let html = Login {
+        org: Some("org-1"),
+        ..login(&brand(), LoginStep::Email)
+    }
+    .html();
+    let form = form(&html, "/ag/interaction/uid/login");
+    assert!(form.contains("name=\"csrf\" value=\"csrf-token\""));
+    assert!(form.contains("name=\"org\" value=\"org-1\""));
+    assert!(form.contains("name=\"email\" type=\"text\""));
+    assert!(form.contains("autocomplete=\"username\""));
+    assert!(!form.contains("type=\"password\""));
+    let go = form
+        .find("name=\"action\" value=\"email\"")
+        .expect("continue");
+    let free = form
+        .find("name=\"action\" value=\"magic\"")
+        .expect("password-free");
+    assert!(go < free, "the first submit button is what Enter presses");
+}
+
+#[test]
+fn the_password_step_submits_without_an_action() {
+    let html = Login {
+        email: "a@b.test",
+        ..login(&brand(), LoginStep::Password)
+    }
+    .html();
+    let form = form(&html, "/ag/interaction/uid/login");
+    assert!(form.contains("value=\"a@b.test\""));
+    assert!(form.contains("name=\"password\" type=\"password\" autocomplete=\"current-password\""));
+    let first = form
+        .find("<button")
+        .and_then(|i| form.get(i..))
+        .and_then(|b| b.split('>').next())
+        .expect("button");
+    assert!(!first.contains("name="), "{first}");
+    assert!(html.contains("href=\"/ag/forgotpassword\""));
+}
+
+#[test]
+fn password_free_clients_get_no_password_field() {
+    let html = Login {
+        show_password_field: false,
+        ..login(&brand(), LoginStep::Password)
+    }
+    .html();
+    assert!(!html.contains("type=\"password\"") && !html.contains("/ag/forgotpassword"));
+    assert!(html.contains("value=\"magic\""));
+    let html = Login {
+        passwordless: false,
+        ..login(&brand(), LoginStep::Password)
+    }
+    .html();
+    assert!(html.contains("type=\"password\"") && !html.contains("value=\"magic\""));
+}
+
+#[test]
+fn organizations_are_chosen_by_form() {
+    let html = login(
+        &brand(),
+        LoginStep::SelfIdentify {
+            remembered: vec!["umbrella", "initech"],
+        },
+    )
+    .html();
+    assert_eq!(
+        html.matches("name=\"action\" value=\"orgLookup\"").count(),
+        3
+    );
+    assert_eq!(html.matches("name=\"csrf\"").count(), 3);
+    assert!(html.contains("name=\"clearCookies\" value=\"on\""));
+    let html = login(&brand(), LoginStep::SelfIdentify { remembered: vec![] }).html();
+    assert_eq!(
+        html.matches("name=\"action\" value=\"orgLookup\"").count(),
+        1
+    );
+    assert!(!html.contains("clearCookies") && html.contains("id=\"organization\""));
+}
+
+#[test]
+fn federation_stands_where_it_is_told() {
+    let federation = |priority, only| Federation {
+        action: "/ag/interaction/uid/federated",
+        buttons: vec![FederationButton {
+            code: "oidc.google.x",
+            label: "Go",
+            style: ButtonStyle::Google,
+        }],
+        priority,
+        only,
+    };
+    let page = |f| {
+        Login {
+            federation: f,
+            ..login(&brand(), LoginStep::Email)
+        }
+        .html()
+    };
+    let places = |html: &str| {
+        (
+            html.find("name=\"upstream\" value=\"oidc.google.x\""),
+            html.find("name=\"email\""),
+        )
+    };
+    let (button, field) = places(&page(federation(false, false)));
+    assert!(button.is_some() && field < button);
+    let (button, field) = places(&page(federation(true, false)));
+    assert!(field.is_some() && button < field);
+    let (button, field) = places(&page(federation(false, true)));
+    assert!(button.is_some() && field.is_none());
+    // Without a button the form stays, or nobody could sign in.
+    let (button, field) = places(&page(Federation {
+        only: true,
+        ..Federation::default()
+    }));
+    assert!(button.is_none() && field.is_some());
+    assert!(
+        form(
+            &page(federation(true, false)),
+            "/ag/interaction/uid/federated"
+        )
+        .contains("name=\"csrf\"")
+    );
+}
+
+#[test]
+fn consent_lists_what_is_asked_and_can_be_refused() {
+    let brand = brand();
+    let consent = Consent {
+        shell: shell(&brand, "Authorize"),
+        client_name: "Client",
+        action: "/ag/interaction/uid/confirm",
+        csrf: "csrf-token",
+        cancel_url: "/ag/interaction/uid/abort",
+        scopes: vec!["profile", "special"],
+        claims: vec!["birthdate"],
+        resources: vec![ResourceScopes {
+            resource: "https://api.test",
+            scopes: vec!["read"],
+        }],
+        offline_access: Some(OfflineAccess::New),
+        device_setup_url: None,
+        debug: None,
+    };
+    let html = consent.html();
+    assert!(
+        form(&html, "/ag/interaction/uid/confirm").contains("name=\"csrf\" value=\"csrf-token\"")
+    );
+    for part in [
+        "Your profile",
+        "special",
+        "birthdate",
+        "https://api.test",
+        "read",
+        "while you are away",
+        "uid/abort",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("Debug"));
+    let html = Consent {
+        scopes: vec![],
+        claims: vec![],
+        resources: vec![],
+        offline_access: Some(OfflineAccess::Previously),
+        ..consent
+    }
+    .html();
+    assert!(html.contains("agreed to this before"));
+}
+
+#[test]
+fn logout_keeps_the_contract_of_its_form() {
+    let brand = brand();
+    let page = |cancel| {
+        Logout {
+            shell: shell(&brand, "Log Out"),
+            action: "https://s.test/ag/session/end/confirm",
+            xsrf: "x1",
+            name: "Client",
+            cancel,
+        }
+        .html()
+    };
+    let html = page(LogoutCancel::Submit);
+    assert!(html.contains("<form id=\"op.logoutForm\""));
+    let inner = form(&html, "https://s.test/ag/session/end/confirm");
+    assert!(inner.contains("name=\"xsrf\" value=\"x1\""));
+    assert!(inner.contains("name=\"logout\" value=\"yes\""));
+    assert_eq!(inner.matches("<button").count(), 2);
+    let html = page(LogoutCancel::Link("https://c.test/"));
+    assert_eq!(html.matches("<button").count(), 1);
+    assert!(html.contains("href=\"https://c.test/\""));
+}
+
+#[test]
+fn an_auto_submitted_form_works_without_scripts() {
+    let brand = brand();
+    let html = AutoSubmit {
+        shell: shell(&brand, "Continue"),
+        id: None,
+        action: "com.example.app:/callback",
+        fields: vec![
+            ("code".to_owned(), "a&b".to_owned()),
+            ("state".to_owned(), "s".to_owned()),
+        ],
+    }
+    .html();
+    let inner = form(&html, "com.example.app:/callback");
+    assert!(
+        inner.contains("name=\"code\" value=\"a&#38;b\"") && inner.contains("name=\"state\""),
+        "{inner}"
+    );
+    assert!(inner.contains("<noscript><button"));
+    assert_eq!(html.matches("<script").count(), 1);
+    assert!(html.contains("<script nonce=\"n0nce\">"));
+}
+
+#[test]
+fn messages_show_details_only_when_there_are_any() {
+    let brand = brand();
+    let plain = Message::new(shell(&brand, "Error"), "Something went wrong", "Try again.");
+    assert!(!plain.html().contains("<details"));
+    let full = Message {
+        details: vec![("error".to_owned(), "invalid_request".to_owned())],
+        home: Some(("https://acme.test/", "Go home")),
+        flash: Some(Flash::TryLater),
+        ..plain
+    }
+    .html();
+    for part in [
+        "invalid_request",
+        "Go home",
+        "role=\"alert\"",
+        "mailto:help@acme.test",
+        "https://acme.test/privacy",
+    ] {
+        assert!(full.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn scripts_and_styles_are_addressed_by_content() {
+    let html = login(&brand(), LoginStep::Email).html();
+    let css = assets::url("ueauth.css").expect("stylesheet");
+    assert!(html.contains(&css) && html.contains(&assets::url("app.js").expect("script")));
+}
+
+#[test]
+fn documentation_pages_load_their_viewer_from_this_server() {
+    let brand = brand();
+    for (viewer, script, word) in [
+        (
+            DocsViewer::Swagger,
+            "vendor/swagger-ui-bundle.js",
+            "data-viewer=\"swagger\"",
+        ),
+        (
+            DocsViewer::Redoc,
+            "vendor/redoc.standalone.js",
+            "data-viewer=\"redoc\"",
+        ),
+    ] {
+        let html = DocsPage {
+            shell: shell(&brand, "API"),
+            viewer,
+            document_url: "/ag/swagger.json",
+        }
+        .html();
+        assert!(html.contains(&assets::url(script).expect("viewer")) && html.contains(word));
+        assert!(html.contains("data-document=\"/ag/swagger.json\""));
+        for tag in tags(&html) {
+            assert!(
+                !tag.contains("src=\"http")
+                    && !tag.starts_with("link rel=\"stylesheet\" href=\"http"),
+                "{tag}"
+            );
+        }
+    }
+}

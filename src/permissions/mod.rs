@@ -1,0 +1,6 @@
+//! Permissions: what may be done to which target of a product.
+
+pub mod model;
+pub mod seed;
+
+pub use model::Permission;

@@ -1,0 +1,5 @@
+//! Products: what a group offers and what roles and permissions belong to.
+
+pub mod model;
+
+pub use model::Product;

@@ -1,0 +1,498 @@
+//! The `MongoDB` engine: the official driver, majority writes, documents as raw BSON.
+//!
+//! Every write sets a private field, [`REVISION`], to a new random number. A change is written as
+//! whole top-level fields, on the condition that the revision is the one that was read and that
+//! the fields about to change still have the values that were read. The first keeps writers of
+//! this server from overwriting each other, also for documents that never had a revision; the
+//! second holds against writers that know nothing of it, and their changes to other fields stay.
+
+mod errors;
+mod filter;
+mod indexes;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use mongodb::options::{
+    AuthMechanism, ClientOptions, ConnectionString, WriteConcern,
+};
+use mongodb::{Client, Database};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::engine::{Change, Engine, Stored};
+use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions, matching};
+use errors::{classify, duplicate_index};
+use filter::{Translation, both, ended, live};
+
+/// The field that identifies a document's state; documents outside the store do not show it.
+const REVISION: &str = "__rev";
+/// Old values in the condition of a change count towards the size limit of a command.
+const MAX_COMPARED: usize = 4 * 1024 * 1024;
+
+pub struct Mongo {
+    client: Client,
+    database: Database,
+    clock: Clock,
+    /// The declared collections, and whether the server has their text index.
+    collections: HashMap<&'static str, (&'static Collection, bool)>,
+    /// `FerretDB` 1 does not make conditional writes atomic, so this process writes in turn.
+    turns: Option<Mutex<()>>,
+}
+
+impl Mongo {
+    pub async fn open(
+        options: &StoreOptions,
+        collections: &[&'static Collection],
+    ) -> Result<Self, StoreError> {
+        let settings = settings(options).await?;
+        let name = settings
+            .default_database
+            .clone()
+            .unwrap_or_else(|| "ueauth".to_owned());
+        let client = Client::with_options(settings).map_err(classify)?;
+        let database = client.database(&name);
+        let build = database
+            .run_command(doc! { "buildInfo": 1 })
+            .await
+            .map_err(classify)?;
+        let ferret = build.contains_key("ferretdbVersion");
+        if ferret {
+            tracing::warn!(
+                "FerretDB 1 does not write conditionally in one step; run a single node with it"
+            );
+        }
+        let mut engine = Self {
+            client,
+            database,
+            clock: std::sync::Arc::clone(&options.clock),
+            collections: HashMap::new(),
+            turns: ferret.then(Mutex::default),
+        };
+        for collection in collections {
+            let text = indexes::build(&engine.documents(collection), collection).await?;
+            engine.collections.insert(collection.name, (*collection, text));
+        }
+        Ok(engine)
+    }
+
+    fn documents(&self, of: &Collection) -> mongodb::Collection<RawDocumentBuf> {
+        self.database.collection(of.name)
+    }
+
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match &self.turns {
+            Some(turns) => Some(turns.lock().await),
+            None => None,
+        }
+    }
+
+    /// The filter in the server's language, with the condition that documents have not expired.
+    fn condition(
+        &self,
+        of: &'static Collection,
+        filter: &Filter,
+    ) -> Result<Document, StoreError> {
+        let Some((_, text_index)) = self.collections.get(of.name).copied() else {
+            return Err(StoreError::config(format!(
+                "the collection {} was not declared when the store was opened",
+                of.name
+            )));
+        };
+        let translation = Translation {
+            collection: of,
+            text_index,
+        };
+        Ok(both(translation.filter(filter)?, live(of, (self.clock)())))
+    }
+
+    async fn sweep(&self, of: &'static Collection) -> Result<u64, StoreError> {
+        if of.expiry.is_empty() {
+            return Ok(0);
+        }
+        let swept = self
+            .documents(of)
+            .delete_many(ended(of, (self.clock)()))
+            .await
+            .map_err(classify)?;
+        Ok(swept.deleted_count)
+    }
+
+    /// The index that `document` violates, where the server does not say.
+    async fn violated(
+        &self,
+        of: &'static Collection,
+        document: &RawDocument,
+    ) -> Result<String, StoreError> {
+        let id = document.get_str("_id").map_err(StoreError::engine)?;
+        for index in of.indexes.iter().filter(|index| index.unique) {
+            if !index.covers(document) {
+                continue;
+            }
+            let mut same = doc! { "_id": { "$ne": id } };
+            for (path, _) in index.paths().filter(|(path, _)| *path != "_id") {
+                let mut value = Bson::Null;
+                matching::leaves(document, path, &mut |found| {
+                    if let Some(found) = found.and_then(|found| Bson::try_from(found).ok()) {
+                        value = found;
+                    }
+                });
+                same.insert(path, doc! { "$eq": value });
+            }
+            let holder = self.documents(of).find_one(same).await.map_err(classify)?;
+            if holder.is_some() {
+                return Ok(index.name());
+            }
+        }
+        Ok("_id_".to_owned())
+    }
+
+    /// What a failed write means; `None` if it is worth trying once more, since an expired
+    /// document stood in its way.
+    async fn refused(
+        &self,
+        of: &'static Collection,
+        error: mongodb::error::Error,
+        document: &RawDocument,
+        again: bool,
+    ) -> Option<StoreError> {
+        let Some(index) = duplicate_index(&error) else {
+            return Some(classify(error));
+        };
+        if again {
+            match self.sweep(of).await {
+                Ok(0) => {}
+                Ok(_) => return None,
+                Err(error) => return Some(error),
+            }
+        }
+        let index = if index.is_empty() {
+            match self.violated(of, document).await {
+                Ok(index) => index,
+                Err(error) => return Some(error),
+            }
+        } else {
+            index
+        };
+        Some(errors::duplicate(of, &index))
+    }
+}
+
+async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
+    let mut address = ConnectionString::parse(&options.url).map_err(classify)?;
+    if let Some(credential) = &mut address.credential {
+        let by_password = matches!(
+            credential.mechanism,
+            None | Some(AuthMechanism::ScramSha1 | AuthMechanism::ScramSha256)
+        );
+        if by_password && credential.username.is_some() && credential.source.is_none() {
+            credential.source = Some("admin".to_owned());
+        }
+    }
+    let mut settings = ClientOptions::parse(address).await.map_err(classify)?;
+    settings.app_name.get_or_insert_with(|| options.app_name.clone());
+    settings.max_pool_size.get_or_insert(options.max_connections);
+    settings.server_selection_timeout.get_or_insert(options.timeout);
+    settings.connect_timeout.get_or_insert(options.timeout);
+    if settings.write_concern.is_none() {
+        let mut concern = WriteConcern::majority();
+        // A single server acknowledges a majority write before its journal is on disk.
+        concern.journal = Some(true);
+        settings.write_concern = Some(concern);
+    }
+    Ok(settings)
+}
+
+/// The document without the store's own field, and its revision; 0 if it never had one.
+fn incoming(raw: &RawDocument) -> Result<Stored, StoreError> {
+    let mut revision = 0;
+    let mut document = RawDocumentBuf::new();
+    for field in raw {
+        let (name, value) = field.map_err(StoreError::engine)?;
+        if name.as_str() == REVISION {
+            revision = value.as_i64().unwrap_or_default();
+        } else {
+            document.append(name, value);
+        }
+    }
+    Ok(Stored { document, revision })
+}
+
+fn outgoing(mut document: RawDocumentBuf) -> RawDocumentBuf {
+    document.append(bson::cstr!("__rev"), revision());
+    document
+}
+
+fn revision() -> i64 {
+    rand::random_range(1..=i64::MAX)
+}
+
+/// A change as an update of whole top-level fields, and the condition on their old values.
+struct Difference {
+    unchanged: Document,
+    set: Document,
+    unset: Document,
+    /// A field's name cannot be part of an update, so the whole document must be replaced.
+    whole: bool,
+}
+
+impl Difference {
+    fn between(old: &RawDocument, new: &RawDocument) -> bson::error::Result<Self> {
+        let mut difference = Self {
+            unchanged: Document::new(),
+            set: Document::new(),
+            unset: Document::new(),
+            whole: false,
+        };
+        let mut compared = 0;
+        for field in new {
+            let (name, value) = field?;
+            let name = name.as_str();
+            let before = old.get(name)?;
+            if before.is_some_and(|before| same(before, value)) {
+                continue;
+            }
+            difference.note(name, before, &mut compared)?;
+            difference.set.insert(name, Bson::try_from(value)?);
+        }
+        for field in old {
+            let (name, value) = field?;
+            let name = name.as_str();
+            if new.get(name)?.is_none() {
+                difference.note(name, Some(value), &mut compared)?;
+                difference.unset.insert(name, "");
+            }
+        }
+        Ok(difference)
+    }
+
+    fn note(
+        &mut self,
+        name: &str,
+        before: Option<RawBsonRef<'_>>,
+        compared: &mut usize,
+    ) -> bson::error::Result<()> {
+        if name.is_empty() || name.starts_with('$') || name.contains('.') {
+            self.whole = true;
+            return Ok(());
+        }
+        let condition = match before {
+            None => doc! { "$exists": false },
+            Some(RawBsonRef::Null) => doc! { "$type": "null" },
+            Some(RawBsonRef::Undefined) => return Ok(()),
+            Some(value) => {
+                let mut holder = RawDocumentBuf::new();
+                holder.append(bson::cstr!(""), value);
+                *compared += holder.as_bytes().len();
+                if *compared > MAX_COMPARED {
+                    return Ok(());
+                }
+                doc! { "$eq": Bson::try_from(value)? }
+            }
+        };
+        self.unchanged.insert(name, condition);
+        Ok(())
+    }
+}
+
+fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
+    match (left, right) {
+        (RawBsonRef::Document(left), RawBsonRef::Document(right)) => {
+            left.as_bytes() == right.as_bytes()
+        }
+        (RawBsonRef::Array(left), RawBsonRef::Array(right)) => left.as_bytes() == right.as_bytes(),
+        (RawBsonRef::Double(left), RawBsonRef::Double(right)) => left.to_bits() == right.to_bits(),
+        (left, right) => left == right,
+    }
+}
+
+#[async_trait]
+impl Engine for Mongo {
+    async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Stored>, StoreError> {
+        let condition = self.condition(of, &super::eq("_id", id))?;
+        let found = self.documents(of).find_one(condition).await.map_err(classify)?;
+        found.map(|raw| incoming(&raw)).transpose()
+    }
+
+    async fn find(&self, of: &'static Collection, query: Query) -> Result<Vec<Stored>, StoreError> {
+        let condition = self.condition(of, &query.filter)?;
+        // For the server a limit of zero is none.
+        if query.limit == Some(0) {
+            return Ok(Vec::new());
+        }
+        let documents = self.documents(of);
+        let mut find = documents.find(condition);
+        let sort = filter::sort(&query.sort)?;
+        if !sort.is_empty() {
+            find = find.sort(sort);
+        }
+        if query.skip > 0 {
+            find = find.skip(query.skip);
+        }
+        if let Some(limit) = query.limit {
+            find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        }
+        if let Some(paths) = &query.select {
+            find = find.projection(filter::projection(paths)?);
+        }
+        let mut cursor = find.await.map_err(classify)?;
+        let mut found = Vec::new();
+        while cursor.advance().await.map_err(classify)? {
+            found.push(incoming(cursor.current())?);
+        }
+        Ok(found)
+    }
+
+    async fn count(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
+        let condition = self.condition(of, &filter)?;
+        self.documents(of).count_documents(condition).await.map_err(classify)
+    }
+
+    async fn insert(
+        &self,
+        of: &'static Collection,
+        documents: Vec<RawDocumentBuf>,
+    ) -> Result<(), StoreError> {
+        self.condition(of, &Filter::All)?;
+        let target = self.documents(of);
+        let documents: Vec<_> = documents.into_iter().map(outgoing).collect();
+        let _turn = self.turn().await;
+        let mut rest = documents.as_slice();
+        let mut again = true;
+        while let Some(first) = rest.first() {
+            let result = match rest {
+                [one] => target.insert_one(one).await.map(drop),
+                many => target.insert_many(many).await.map(drop),
+            };
+            let Err(error) = result else {
+                return Ok(());
+            };
+            let at = errors::position(&error);
+            let failed = rest.get(at).unwrap_or(first);
+            let retried = at == 0 && !again;
+            if let Some(error) = self.refused(of, error, failed, !retried).await {
+                return Err(error);
+            }
+            // What stood in the way of this one is gone; those before it are written.
+            rest = rest.get(at..).unwrap_or_default();
+            again = false;
+        }
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        of: &'static Collection,
+        id: &str,
+        document: RawDocumentBuf,
+    ) -> Result<(), StoreError> {
+        self.condition(of, &Filter::All)?;
+        let document = outgoing(document);
+        let target = self.documents(of);
+        let _turn = self.turn().await;
+        let mut tries = 0;
+        loop {
+            let put = target
+                .replace_one(doc! { "_id": { "$eq": id } }, &document)
+                .upsert(true)
+                .await;
+            let Err(error) = put else {
+                return Ok(());
+            };
+            tries += 1;
+            // Two writers may both find the document missing; the second then replaces it.
+            let raced = duplicate_index(&error).is_some_and(|index| index == "_id_");
+            if raced && tries < 3 {
+                continue;
+            }
+            if let Some(error) = self.refused(of, error, &document, tries == 1).await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn replace(
+        &self,
+        of: &'static Collection,
+        change: Change<'_>,
+    ) -> Result<bool, StoreError> {
+        let difference = Difference::between(&change.seen.document, change.new)
+            .map_err(StoreError::engine)?;
+        let mut condition = doc! { "_id": { "$eq": change.id } };
+        match change.seen.revision {
+            0 => condition.insert(REVISION, doc! { "$exists": false }),
+            seen => condition.insert(REVISION, doc! { "$eq": seen }),
+        };
+        condition.extend(difference.unchanged);
+        let condition = both(condition, live(of, (self.clock)()));
+        let target = self.documents(of);
+        let _turn = self.turn().await;
+        let mut tries = 0;
+        loop {
+            let result = if difference.whole {
+                let whole = outgoing(change.new.to_owned());
+                target.replace_one(condition.clone(), whole).await
+            } else {
+                let mut set = difference.set.clone();
+                set.insert(REVISION, revision());
+                let mut update = doc! { "$set": set };
+                if !difference.unset.is_empty() {
+                    update.insert("$unset", difference.unset.clone());
+                }
+                target.update_one(condition.clone(), update).await
+            };
+            let error = match result {
+                Ok(result) => return Ok(result.matched_count > 0),
+                Err(error) => error,
+            };
+            tries += 1;
+            if let Some(error) = self.refused(of, error, change.new, tries == 1).await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        of: &'static Collection,
+        filter: Filter,
+    ) -> Result<Option<RawDocumentBuf>, StoreError> {
+        let condition = self.condition(of, &filter)?;
+        let _turn = self.turn().await;
+        let taken = self
+            .documents(of)
+            .find_one_and_delete(condition)
+            .await
+            .map_err(classify)?;
+        taken
+            .map(|raw| incoming(&raw).map(|stored| stored.document))
+            .transpose()
+    }
+
+    async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
+        let condition = self.condition(of, &filter)?;
+        let _turn = self.turn().await;
+        let deleted = self.documents(of).delete_many(condition).await.map_err(classify)?;
+        Ok(deleted.deleted_count)
+    }
+
+    async fn purge(&self) -> Result<u64, StoreError> {
+        let mut total = 0;
+        for (collection, _) in self.collections.values() {
+            total += self.sweep(collection).await?;
+        }
+        Ok(total)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.database
+            .run_command(doc! { "ping": 1 })
+            .await
+            .map_err(classify)?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.client.clone().shutdown().immediate(true).await;
+    }
+}

@@ -1,0 +1,197 @@
+//! The threads that own the connections: one writes, several read.
+
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::StoreError;
+
+/// Writes that wait for the writer; callers beyond that wait for a place.
+const QUEUE: usize = 1024;
+/// Most writes in one transaction.
+const BATCH: usize = 512;
+
+type Failure = Arc<rusqlite::Error>;
+type Finish = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+/// Runs in the open transaction, if there is one; `false` asks for what it wrote to be undone.
+type Write = Box<dyn FnOnce(Option<&Connection>) -> (bool, Finish) + Send>;
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+enum Job {
+    Write(Write),
+    Read(Read),
+    Close(oneshot::Sender<()>),
+}
+
+pub struct Threads {
+    writer: mpsc::Sender<Job>,
+    /// None for a store in memory, which has a single connection.
+    readers: Option<crossbeam_channel::Sender<Option<Read>>>,
+    handles: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+fn closed<E>(_: E) -> StoreError {
+    StoreError::unavailable("the store is closed")
+}
+
+impl Threads {
+    pub fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
+        let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name)
+                .spawn(body)
+                .map_err(StoreError::engine)
+        };
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        spawn(
+            "store-writer".to_owned(),
+            Box::new(move || write_all(writer, queue)),
+        )?;
+        let mut handles = Vec::new();
+        let mut pool = None;
+        if !readers.is_empty() {
+            let (reads, queue) = crossbeam_channel::unbounded::<Option<Read>>();
+            for (number, connection) in readers.into_iter().enumerate() {
+                let queue = queue.clone();
+                let body = move || {
+                    while let Ok(Some(read)) = queue.recv() {
+                        read(&connection);
+                    }
+                };
+                handles.push(spawn(format!("store-reader-{number}"), Box::new(body))?);
+            }
+            pool = Some(reads);
+        }
+        Ok(Self {
+            writer: jobs,
+            readers: pool,
+            handles: std::sync::Mutex::new(handles),
+        })
+    }
+
+    /// Runs on the writer's connection and returns when the change is on disk.
+    ///
+    /// A caller that goes away does not undo what it has handed over.
+    pub async fn write<R: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        let job: Write = Box::new(move |connection| {
+            let result = connection.map(run);
+            let keep = matches!(result, Some(Ok(_)));
+            let finish: Finish = Box::new(move |committed| {
+                let outcome = match (result, committed) {
+                    (Some(Err(error)), _) => Err(error),
+                    (_, Err(cause)) => Err(super::classify(cause.sqlite_error_code(), cause)),
+                    (Some(Ok(value)), Ok(())) => Ok(value),
+                    (None, Ok(())) => Err(StoreError::engine("the write was passed over")),
+                };
+                // The caller may have gone away.
+                let _ = answer.send(outcome);
+            });
+            (keep, finish)
+        });
+        self.writer.send(Job::Write(job)).await.map_err(closed)?;
+        wait.await.map_err(closed)?
+    }
+
+    pub async fn read<R: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        let job: Read = Box::new(move |connection| {
+            if !answer.is_closed() {
+                let _ = answer.send(run(connection));
+            }
+        });
+        match &self.readers {
+            Some(readers) => readers.send(Some(job)).map_err(closed)?,
+            None => self.writer.send(Job::Read(job)).await.map_err(closed)?,
+        }
+        wait.await.map_err(closed)?
+    }
+
+    /// Finishes what was handed over and closes all connections, the writer's last.
+    pub async fn close(&self) {
+        let handles: Vec<_> = match self.handles.lock() {
+            Ok(mut handles) => handles.drain(..).collect(),
+            Err(poisoned) => poisoned.into_inner().drain(..).collect(),
+        };
+        if let Some(readers) = &self.readers {
+            for _ in &handles {
+                let _ = readers.send(None);
+            }
+        }
+        let _ = tokio::task::spawn_blocking(move || {
+            for handle in handles {
+                let _ = handle.join();
+            }
+        })
+        .await;
+        let (done, wait) = oneshot::channel();
+        if self.writer.send(Job::Close(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+fn write_all(connection: Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let mut writes = Vec::with_capacity(batch.len());
+        let mut last = None;
+        for job in batch.drain(..) {
+            match job {
+                Job::Read(read) => read(&connection),
+                Job::Write(write) => writes.push(write),
+                Job::Close(done) => last = Some(done),
+            }
+        }
+        if !writes.is_empty() {
+            commit(&connection, writes);
+        }
+        if let Some(done) = last {
+            queue.close();
+            if let Err((_, error)) = connection.close() {
+                tracing::warn!(%error, "the store's file could not be closed cleanly");
+            }
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
+/// Runs the writes in one transaction, so that they share one flush to disk, and answers them.
+fn commit(connection: &Connection, writes: Vec<Write>) {
+    let mut answers = Vec::with_capacity(writes.len());
+    let outcome = transact(connection, writes, &mut answers).map_err(Arc::new);
+    if outcome.is_err() && !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    for answer in answers {
+        answer(outcome.clone());
+    }
+}
+
+fn transact(
+    connection: &Connection,
+    writes: Vec<Write>,
+    answers: &mut Vec<Finish>,
+) -> Result<(), rusqlite::Error> {
+    let run = |sql: &str| connection.prepare_cached(sql)?.execute([]);
+    let mut begun = run("BEGIN IMMEDIATE").and_then(|_| run("SAVEPOINT one"));
+    for write in writes {
+        let (keep, finish) = write(begun.is_ok().then_some(connection));
+        answers.push(finish);
+        // After a serious failure the transaction is gone, and these statements say so.
+        begun = begun
+            .and_then(|done| if keep { Ok(done) } else { run("ROLLBACK TO one") })
+            .and_then(|_| run("RELEASE one"))
+            .and_then(|_| run("SAVEPOINT one"));
+    }
+    begun.and_then(|_| run("COMMIT")).map(|_| ())
+}

@@ -1,0 +1,554 @@
+//! Values that keep their exact type in the store and read naturally in JSON.
+
+use std::fmt;
+
+use bson::{Bson, DateTime, Document};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::format_description::well_known::Iso8601;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// A value of a filter or of an open document.
+pub type Value = Bson;
+
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
+///
+/// A native date in the store, ISO 8601 with milliseconds and `Z` in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(i64);
+
+impl Date {
+    /// The date that many milliseconds after the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// `2024-05-06T07:08:09.010Z`; years outside 0–9999 carry a sign and six digits.
+    pub fn to_iso(self) -> String {
+        const DAY: i64 = 86_400_000;
+        let (days, millis) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let (year, month, day) = civil(days);
+        let year = if (0..=9999).contains(&year) {
+            format!("{year:04}")
+        } else {
+            let sign = if year < 0 { '-' } else { '+' };
+            format!("{sign}{:06}", year.unsigned_abs())
+        };
+        format!(
+            "{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+            millis / 3_600_000,
+            millis / 60_000 % 60,
+            millis / 1000 % 60,
+            millis % 1000
+        )
+    }
+
+    /// Reads ISO 8601: with an offset, without one (taken as UTC), or a date alone.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        // Some writers put a space where the standard has a `T`.
+        let text = match (text.get(..10), text.get(10..11), text.get(11..)) {
+            (Some(date), Some(" "), Some(rest)) => format!("{date}T{rest}"),
+            _ => text.to_owned(),
+        };
+        let moment = OffsetDateTime::parse(&text, &Iso8601::PARSING)
+            .or_else(|_| {
+                PrimitiveDateTime::parse(&text, &Iso8601::PARSING)
+                    .map(PrimitiveDateTime::assume_utc)
+            })
+            .or_else(|_| {
+                time::Date::parse(&text, &Iso8601::PARSING).map(|date| date.midnight().assume_utc())
+            })
+            .ok()?;
+        i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000))
+            .ok()
+            .map(Self)
+    }
+}
+
+/// Proleptic Gregorian year, month and day of a day number counted from the epoch.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_iso())
+    }
+}
+
+impl From<Date> for Bson {
+    fn from(date: Date) -> Self {
+        Bson::DateTime(DateTime::from_millis(date.0))
+    }
+}
+
+impl From<DateTime> for Date {
+    fn from(date: DateTime) -> Self {
+        Self(date.timestamp_millis())
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&self.to_iso())
+        } else {
+            DateTime::from_millis(self.0).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Flattened structs buffer their fields and forget the format, so the value decides.
+        match Open::deserialize(deserializer)?.0 {
+            Bson::DateTime(date) => Ok(date.into()),
+            Bson::String(text) => {
+                Self::parse(&text).ok_or_else(|| D::Error::custom("expected an ISO 8601 date"))
+            }
+            Bson::Int32(millis) => Ok(Self(millis.into())),
+            Bson::Int64(millis) => Ok(Self(millis)),
+            Bson::Double(millis) => whole(millis)
+                .map(Self)
+                .ok_or_else(|| D::Error::custom("expected whole milliseconds")),
+            _ => Err(D::Error::custom("expected a date")),
+        }
+    }
+}
+
+/// The integer a double stands for, when it stands for exactly one.
+#[allow(clippy::cast_possible_truncation)] // the range check keeps the cast exact
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64)
+}
+
+/// Reads an integer that may have been stored as a double, as JavaScript writers do.
+///
+/// For `#[serde(deserialize_with = "…")]`.
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    optional_integer(deserializer)?.ok_or_else(|| D::Error::custom("expected an integer"))
+}
+
+/// As [`integer`], with null as `None`; add `#[serde(default)]` where the field may be absent.
+pub fn optional_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
+    match Open::deserialize(deserializer)?.0 {
+        Bson::Null => Ok(None),
+        Bson::Int32(number) => Ok(Some(number.into())),
+        Bson::Int64(number) => Ok(Some(number)),
+        Bson::Double(number) => whole(number)
+            .map(Some)
+            .ok_or_else(|| D::Error::custom("expected a whole number")),
+        _ => Err(D::Error::custom("expected an integer")),
+    }
+}
+
+/// An open document: any fields, each with its exact stored type.
+///
+/// In JSON it is plain: dates as ISO 8601, whole numbers as integers, object ids as hex text.
+/// Flattened into a struct it keeps the fields that the struct does not know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object(Document);
+
+impl Object {
+    /// An empty object.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a top-level field.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The text of a top-level field, if it is text.
+    pub fn get_str(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(Bson::as_str)
+    }
+
+    /// A top-level field, to be changed in place.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.get_mut(key)
+    }
+
+    /// Sets a top-level field and returns what it held.
+    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+        self.0.insert(key.into(), value)
+    }
+
+    /// Removes a top-level field and returns what it held.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        self.0.remove(key)
+    }
+
+    /// Whether a top-level field is present.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many top-level fields there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The top-level fields in stored order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter()
+    }
+
+    /// Plain JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.clone().into()
+    }
+
+    /// Takes a JSON object as it is: no extended-JSON forms are interpreted.
+    pub fn from_json(json: &serde_json::Value) -> Option<Self> {
+        match from_json(json) {
+            Bson::Document(document) => Some(Self(document)),
+            _ => None,
+        }
+    }
+}
+
+impl From<Document> for Object {
+    fn from(document: Document) -> Self {
+        Self(document)
+    }
+}
+
+impl From<Object> for Document {
+    fn from(object: Object) -> Self {
+        object.0
+    }
+}
+
+impl From<Object> for Bson {
+    fn from(object: Object) -> Self {
+        Bson::Document(object.0)
+    }
+}
+
+impl From<Object> for serde_json::Value {
+    fn from(object: Object) -> Self {
+        to_json(&Bson::Document(object.0))
+    }
+}
+
+impl From<serde_json::Map<String, serde_json::Value>> for Object {
+    fn from(map: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self(
+            map.iter()
+                .map(|(key, value)| (key.clone(), from_json(value)))
+                .collect(),
+        )
+    }
+}
+
+impl FromIterator<(String, Value)> for Object {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Object {
+    type Item = (String, Value);
+    type IntoIter = <Document as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let mut map = serializer.serialize_map(Some(self.0.len()))?;
+            for (key, value) in &self.0 {
+                map.serialize_entry(key, &Plain(value))?;
+            }
+            map.end()
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+                entries(map).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A stored value in the shape JSON readers expect.
+pub fn to_json(value: &Value) -> serde_json::Value {
+    serde_json::to_value(Plain(value)).unwrap_or(serde_json::Value::Null)
+}
+
+/// A JSON value as stored: integers that fit 32 bits as such, larger ones with 64.
+pub fn from_json(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Bson::Null,
+        serde_json::Value::Bool(flag) => Bson::Boolean(*flag),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(wide) => i32::try_from(wide).map_or(Bson::Int64(wide), Bson::Int32),
+            None => Bson::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Bson::String(text.clone()),
+        serde_json::Value::Array(items) => Bson::Array(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(fields) => Bson::Document(
+            fields
+                .iter()
+                .map(|(key, value)| (key.clone(), from_json(value)))
+                .collect(),
+        ),
+    }
+}
+
+struct Plain<'a>(&'a Bson);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Bson::Double(number) => match whole(*number) {
+                Some(integer) => serializer.serialize_i64(integer),
+                None => serializer.serialize_f64(*number),
+            },
+            Bson::DateTime(date) => serializer.serialize_str(&Date::from(*date).to_iso()),
+            Bson::ObjectId(id) => serializer.serialize_str(&id.to_hex()),
+            Bson::Symbol(text) | Bson::JavaScriptCode(text) => serializer.serialize_str(text),
+            Bson::Decimal128(number) => serializer.serialize_str(&number.to_string()),
+            Bson::Binary(binary) => {
+                use base64::Engine as _;
+                serializer
+                    .serialize_str(&base64::engine::general_purpose::STANDARD.encode(&binary.bytes))
+            }
+            Bson::Undefined | Bson::MinKey | Bson::MaxKey => serializer.serialize_unit(),
+            Bson::Array(items) => {
+                let mut seq = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    seq.serialize_element(&Plain(item))?;
+                }
+                seq.end()
+            }
+            Bson::Document(fields) => {
+                let mut map = serializer.serialize_map(Some(fields.len()))?;
+                for (key, value) in fields {
+                    map.serialize_entry(key, &Plain(value))?;
+                }
+                map.end()
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+/// A value of any type, read from the store, from JSON, or from a flattened buffer.
+struct Open(Bson);
+
+impl<'de> Deserialize<'de> for Open {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OpenVisitor).map(Open)
+    }
+}
+
+struct OpenVisitor;
+
+impl<'de> Visitor<'de> for OpenVisitor {
+    type Value = Bson;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Bson, E> {
+        Ok(Bson::Boolean(flag))
+    }
+
+    fn visit_i32<E>(self, number: i32) -> Result<Bson, E> {
+        Ok(Bson::Int32(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Bson, E> {
+        Ok(Bson::Int64(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Bson, E> {
+        // JSON numbers arrive unsigned; pick the width a JSON value is stored with.
+        i32::try_from(number)
+            .map(Bson::Int32)
+            .or_else(|_| i64::try_from(number).map(Bson::Int64))
+            .map_err(|_| E::custom("the number is larger than 64 bits with a sign"))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Bson, E> {
+        Ok(Bson::Double(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Bson, E> {
+        Ok(Bson::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Bson, E> {
+        Ok(Bson::String(text))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bson, E> {
+        Ok(Bson::Binary(bson::Binary {
+            subtype: bson::spec::BinarySubtype::Generic,
+            bytes: bytes.to_vec(),
+        }))
+    }
+
+    fn visit_unit<E>(self) -> Result<Bson, E> {
+        Ok(Bson::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Bson, E> {
+        Ok(Bson::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Bson, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Bson, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bson, A::Error> {
+        let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(1024));
+        while let Some(Open(item)) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Bson::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bson, A::Error> {
+        entries(map).map(typed)
+    }
+}
+
+fn entries<'de, A: MapAccess<'de>>(mut map: A) -> Result<Document, A::Error> {
+    let mut fields = Document::new();
+    while let Some((key, Open(value))) = map.next_entry::<String, Open>()? {
+        fields.insert(key, value);
+    }
+    Ok(fields)
+}
+
+/// The deserializer hands special types over as one-field maps; anything else stays a document.
+fn typed(fields: Document) -> Bson {
+    let special = match fields.iter().next() {
+        Some((key, value)) if key.starts_with('$') => special(key, value, &fields),
+        _ => None,
+    };
+    special.unwrap_or(Bson::Document(fields))
+}
+
+fn special(key: &str, value: &Bson, fields: &Document) -> Option<Bson> {
+    if fields.len() > 1 {
+        let scope = fields.get_document("$scope").ok()?;
+        let code = fields.get_str("$code").ok()?;
+        return (fields.len() == 2).then(|| {
+            Bson::JavaScriptCodeWithScope(bson::JavaScriptCodeWithScope {
+                code: code.to_owned(),
+                scope: scope.clone(),
+            })
+        });
+    }
+    match (key, value) {
+        ("$date", Bson::Int64(millis)) => Some(Date(*millis).into()),
+        ("$date", Bson::Int32(millis)) => Some(Date(i64::from(*millis)).into()),
+        ("$date", Bson::String(text)) => Date::parse(text).map(Bson::from),
+        ("$date", Bson::Document(inner)) if inner.len() == 1 => {
+            let millis = inner.get_str("$numberLong").ok()?.parse().ok()?;
+            Some(Date(millis).into())
+        }
+        // An inner `{"$numberLong": …}` has already become an integer when `$date` is read.
+        ("$numberLong", Bson::String(text)) => text.parse().ok().map(Bson::Int64),
+        ("$oid", Bson::String(hex)) => bson::oid::ObjectId::parse_str(hex).ok().map(Bson::ObjectId),
+        ("$oid", Bson::Binary(raw)) => {
+            let bytes: [u8; 12] = raw.bytes.as_slice().try_into().ok()?;
+            Some(Bson::ObjectId(bson::oid::ObjectId::from_bytes(bytes)))
+        }
+        ("$binary", Bson::Document(inner)) => {
+            use base64::Engine as _;
+            let subtype = u8::from_str_radix(inner.get_str("subType").ok()?, 16).ok()?;
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(inner.get_str("base64").ok()?)
+                .ok()?;
+            Some(Bson::Binary(bson::Binary {
+                subtype: subtype.into(),
+                bytes,
+            }))
+        }
+        ("$numberDecimalBytes", Bson::Binary(raw)) => {
+            let bytes: [u8; 16] = raw.bytes.as_slice().try_into().ok()?;
+            Some(Bson::Decimal128(bson::Decimal128::from_bytes(bytes)))
+        }
+        ("$numberDecimal", Bson::String(text)) => text.parse().ok().map(Bson::Decimal128),
+        ("$timestamp", Bson::Document(inner)) => {
+            let part = |name| match inner.get(name)? {
+                Bson::Int32(number) => u32::try_from(*number).ok(),
+                Bson::Int64(number) => u32::try_from(*number).ok(),
+                _ => None,
+            };
+            Some(Bson::Timestamp(bson::Timestamp {
+                time: part("t")?,
+                increment: part("i")?,
+            }))
+        }
+        ("$regularExpression", Bson::Document(inner)) => {
+            let pattern = inner.get_str("pattern").ok()?;
+            let options = inner.get_str("options").ok()?;
+            Some(Bson::RegularExpression(bson::Regex {
+                pattern: pattern.try_into().ok()?,
+                options: options.try_into().ok()?,
+            }))
+        }
+        ("$symbol", Bson::String(text)) => Some(Bson::Symbol(text.clone())),
+        ("$code", Bson::String(text)) => Some(Bson::JavaScriptCode(text.clone())),
+        ("$undefined", Bson::Boolean(true)) => Some(Bson::Undefined),
+        ("$minKey", Bson::Int32(1)) => Some(Bson::MinKey),
+        ("$maxKey", Bson::Int32(1)) => Some(Bson::MaxKey),
+        _ => None,
+    }
+}

@@ -1,0 +1,44 @@
+//! Collections of rooms that have no document types here yet. They are declared so that an
+//! existing database keeps its constraints and its expiry.
+
+use crate::store::{Collection, Expiry, Index};
+
+macro_rules! collections {
+    ($($const:ident $name:literal [$($index:expr),* $(,)?] [$($expiry:expr),*];)*) => {
+        $(static $const: Collection = Collection { name: $name, indexes: &[$($index),*], expiry: &[$($expiry),*] };)*
+        /// All of them.
+        pub static OTHERS: &[&Collection] = &[$(&$const),*];
+    };
+}
+
+collections! {
+    PROFILES "profiles" [Index::unique(&["accountId", "authGroup"])] [];
+    ORG_PROFILES "org_profiles" [
+        Index::unique(&["accountId", "organization", "authGroup"]),
+        Index::unique(&["externalId", "organization", "authGroup"]).when_set("externalId"),
+        Index::plain(&["authGroup", "accountId"]),
+        Index::plain(&["authGroup", "organization"]),
+    ] [];
+    PROFILE_REQUESTS "profile_requests" [
+        Index::plain(&["authGroup", "targetAccountId"]),
+        Index::plain(&["authGroup", "requestingAccountId"]),
+    ] [Expiry::after("createdAt", 604_800)];
+    PROFILE_ACCESSES "profile_accesses" [
+        Index::plain(&["authGroup", "targetAccountId", "viewingAccountId"]),
+        Index::plain(&["authGroup", "viewingAccountId"]),
+    ] [Expiry::at("expiresAt")];
+    PROFILE_SNAPSHOTS "profile_snapshots" [Index::unique(&["requestId"])] [Expiry::after("createdAt", 86_400)];
+    NOTIFICATIONS "notifications" [
+        Index::plain(&["authGroupId", "processed"]),
+        Index::plain(&["authGroupId", "recipientUserId"]),
+    ] [Expiry::after("createdAt", 2_592_000)];
+    LOGS "logs" [] [Expiry::after("logTimestamp", 2_592_000)];
+    PRODUCT_KEYS "product_keys" [
+        Index::unique(&["authGroup", "productId", "name", "clientId"]),
+        Index::unique(&["authGroup", "productId", "clientId", "key"]),
+    ] [];
+    PKCE_SESSIONS "pkce_sessions" [Index::unique(&["payload.auth_group", "payload.state"])] [Expiry::after("createdAt", 100)];
+    FEDERATED_TOKENS "federated_tokens" [
+        Index::unique(&["payload.authGroup", "payload.accountId", "payload.clientId", "payload.sessionUid"]),
+    ] [Expiry::at("expiresAt")];
+}
