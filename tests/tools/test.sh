@@ -66,7 +66,8 @@ skipped=$(wc -l <"$UEAUTH_SKIP_LOG")
         printf '\nskipped:\n' && sed 's/^/  /' "$UEAUTH_SKIP_LOG"
     fi
     [ ${#failed[@]} -eq 0 ] || printf '\nfailed suites: %s\n' "${failed[*]}"
-    sum() { cat "$logs"/*.log | grep -oE "$1" | grep -oE '[0-9]+' | awk '{total += $1} END {print total + 0}'; }
+    # adds up the last number of every match
+    sum() { cat "$logs"/*.log | grep -oE "$1" | sed -E 's/.*[^0-9]([0-9]+)[^0-9]*$/\1/' | awk '{total += $1} END {print total + 0}'; }
     passed=$(($(sum '^test result: .* [0-9]+ passed') + $(sum '^ℹ pass [0-9]+') + $(sum '^=+ .*[0-9]+ passed')))
     broken=$(($(sum '; [0-9]+ failed; ') + $(sum '^ℹ fail [0-9]+') + $(sum '^=+ [0-9]+ failed')))
     printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$broken" "$skipped"
