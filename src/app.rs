@@ -31,6 +31,7 @@ pub struct Parts {
     pub clients: ClientCache,
     pub plugins: PluginCache,
     pub limits: Limits,
+    pub outgoing: crate::outgoing::Caller,
     pub actors: Registry<Session, Interaction>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
@@ -52,6 +53,8 @@ pub enum StartError {
     Hasher(#[from] HashError),
     #[error("the actors cannot start")]
     Actors(#[source] std::io::Error),
+    #[error(transparent)]
+    Outgoing(#[from] crate::outgoing::CallError),
     #[error("routes collide: {0}")]
     Routes(#[from] crate::http::router::RouteError),
     #[error("{0}")]
@@ -128,6 +131,7 @@ impl Parts {
             },
             random.clone(),
         )?;
+        let outgoing = crate::outgoing::Caller::new(&settings.outgoing)?;
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {
@@ -153,6 +157,7 @@ impl Parts {
             clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
             plugins: PluginCache::new(max_age),
             limits: Limits::new(&settings.rate_limits),
+            outgoing,
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys

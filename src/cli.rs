@@ -1,1 +1,219 @@
-//! Commands.
+//! Commands: `serve`, `openapi`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use ueauth_actors::{Clock, SystemClock};
+
+use crate::app::{App, Parts, StartError};
+use crate::serve;
+use crate::settings::{Listen, Settings, Severity, Sources};
+use crate::store::StoreError;
+
+/// How long to try again when the store cannot be reached at start-up.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ueauth",
+    version,
+    about = "Multi-tenant OpenID Connect provider and identity server"
+)]
+struct Cli {
+    /// A settings file, TOML or JSON; see config/default.toml.
+    #[arg(long, global = true, env = "UEAUTH_CONFIG")]
+    config: Option<PathBuf>,
+    /// One setting, for example `--set store.url=sqlite:./data/other.db`.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve {
+        /// Development mode: loopback only, demo data, readable logs.
+        #[arg(long)]
+        development: bool,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            say(&format!("ueauth: {}", chain(&e)), true);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("`--set {0}` is not of the form NAME=VALUE")]
+    Flag(String),
+    #[error(transparent)]
+    Settings(#[from] crate::settings::SettingsError),
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
+    #[error("could not print")]
+    Print(#[from] std::io::Error),
+}
+
+/// An error with its causes on one line.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut out = e.to_string();
+    let mut next = e.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        next = cause.source();
+    }
+    out
+}
+
+/// To the person at the terminal, not to the log.
+pub fn say(text: &str, problem: bool) {
+    // a closed terminal is no reason to stop
+    let _ = if problem {
+        writeln!(std::io::stderr(), "{text}")
+    } else {
+        writeln!(std::io::stdout(), "{text}")
+    };
+}
+
+async fn execute(cli: Cli) -> Result<(), CliError> {
+    let mut flags = BTreeMap::new();
+    for flag in &cli.set {
+        let (name, value) = flag
+            .split_once('=')
+            .ok_or_else(|| CliError::Flag(flag.clone()))?;
+        flags.insert(name.to_owned(), value.to_owned());
+    }
+    match cli.command {
+        Command::Serve { development } => {
+            if development {
+                flags
+                    .entry("server.development".to_owned())
+                    .or_insert_with(|| "true".to_owned());
+            }
+            let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
+            serve_command(settings).await
+        }
+        Command::Openapi => {
+            let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
+            let document = crate::openapi::document(&settings.origin(), None, false);
+            serde_json::to_writer_pretty(std::io::stdout().lock(), &document)
+                .map_err(std::io::Error::from)?;
+            say("", false);
+            Ok(())
+        }
+    }
+}
+
+fn start_logging(settings: &Settings) {
+    use tracing_subscriber::EnvFilter;
+    let filter =
+        EnvFilter::try_new(&settings.logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // a second start in one process keeps the first logger
+    let _ = if settings.logs_json() {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.compact().try_init()
+    };
+}
+
+async fn serve_command(settings: Settings) -> Result<(), CliError> {
+    start_logging(&settings);
+    check(&settings)?;
+    let app = start(settings).await?;
+    let development = app.settings.server.development;
+    let announced = Arc::clone(&app);
+    serve::run(app, move |addresses| {
+        for address in addresses {
+            say(
+                &format!(
+                    "listening on {address}, public address {}",
+                    announced.settings.origin()
+                ),
+                false,
+            );
+        }
+        if development {
+            say(
+                &format!(
+                    "development mode: do not expose this server; try {}/demo",
+                    announced.settings.origin()
+                ),
+                false,
+            );
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+fn check(settings: &Settings) -> Result<(), CliError> {
+    for finding in settings.check() {
+        match finding.severity {
+            Severity::Error => return Err(CliError::Refused(finding.to_string())),
+            Severity::Warning => tracing::warn!("{finding}"),
+        }
+    }
+    if settings.server.development {
+        let loopback = match &settings.server.listen {
+            Listen::Unix(_) => true,
+            Listen::Tcp { host, .. } => {
+                host == "localhost"
+                    || host
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|ip| ip.is_loopback())
+            }
+        };
+        if !loopback {
+            return Err(CliError::Refused(format!(
+                "development mode only listens on this machine; set server.listen to 127.0.0.1:3000 (it is {})",
+                settings.server.listen
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Opens the store, trying again for a while, and puts everything together.
+async fn start(settings: Settings) -> Result<App, CliError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let until = clock.now() + i64::try_from(STORE_PATIENCE.as_millis()).unwrap_or(60_000);
+    let mut pause = Duration::from_millis(250);
+    loop {
+        match Parts::start(settings.clone(), Arc::clone(&clock), None).await {
+            Ok(app) => return Ok(app),
+            Err(StartError::Store(StoreError::Unavailable { source })) if clock.now() < until => {
+                tracing::warn!(cause = %source, "the store cannot be reached (setting store.url); trying again in {} ms", pause.as_millis());
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(8));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}

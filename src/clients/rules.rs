@@ -85,3 +85,11 @@ pub async fn name_taken(
         .await?;
     Ok(found.iter().any(|c| except != Some(c.id.as_str())))
 }
+
+/// The group's client of that name.
+pub async fn by_name(app: &App, tenant: &Tenant, name: &str) -> Result<Option<Client>, StoreError> {
+    app.store
+        .of::<Client>()
+        .find_one(and([eq("payload.client_name", name), of_group(tenant)]))
+        .await
+}

@@ -216,3 +216,35 @@ pub async fn domain(ctx: &mut Ctx) -> ApiResult<()> {
         .filter(|d| d.auth_group == group && d.organization == organization);
     Ok(())
 }
+
+/// The group of a provider path: by alias host, else by the first segment. It must be active.
+pub async fn provider(ctx: &mut Ctx) -> ApiResult<()> {
+    host(ctx).await?;
+    let name = ctx.req.try_param("group").unwrap_or_default().to_owned();
+    if names::is_protected(&name) {
+        return Err(ApiError::not_found(format!(
+            "Path not found - {}",
+            ctx.req.path()
+        )));
+    }
+    let tenant = match ctx.tenant.take() {
+        Some(tenant) => tenant,
+        None => ctx
+            .app
+            .tenants
+            .find(&ctx.app, &name)
+            .await?
+            .ok_or_else(|| {
+                let below = crate::oidc::params::below_group(ctx.req.path());
+                ApiError::not_implemented(format!(
+                    "Group id/alias attempted was '{name}' with path: {below}"
+                ))
+            })?,
+    };
+    if !tenant.group.active {
+        return Err(not_found());
+    }
+    ctx.typed_group = name;
+    ctx.tenant = Some(tenant);
+    Ok(())
+}

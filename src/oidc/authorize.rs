@@ -17,12 +17,40 @@ use crate::oidc::sessions::Browser;
 use crate::oidc::{resume, scopes};
 
 const KNOWN: &[&str] = &[
-    "acr_values", "claims_locales", "client_id", "code_challenge", "code_challenge_method", "display", "id_token_hint",
-    "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "registration", "request", "request_uri", "response_mode",
-    "response_type", "scope", "state", "ui_locales", "resource", "audience", "org",
+    "acr_values",
+    "claims_locales",
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "display",
+    "id_token_hint",
+    "login_hint",
+    "max_age",
+    "nonce",
+    "prompt",
+    "redirect_uri",
+    "registration",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "ui_locales",
+    "resource",
+    "audience",
+    "org",
 ];
 
-const RESPONSE_TYPES: &[&str] = &["code id_token token", "code id_token", "code token", "code", "id_token token", "id_token", "none"];
+const RESPONSE_TYPES: &[&str] = &[
+    "code id_token token",
+    "code id_token",
+    "code token",
+    "code",
+    "id_token token",
+    "id_token",
+    "none",
+];
 
 /// An authorization request that passed every check.
 #[derive(Debug, Clone)]
@@ -41,7 +69,9 @@ pub struct Request {
 
 impl Request {
     pub fn prompts(&self, name: &str) -> bool {
-        self.params.get("prompt").is_some_and(|p| p.split_whitespace().any(|w| w == name))
+        self.params
+            .get("prompt")
+            .is_some_and(|p| p.split_whitespace().any(|w| w == name))
     }
 
     pub fn responds_with(&self, part: &str) -> bool {
@@ -61,11 +91,19 @@ pub struct Refusal {
 pub type Check<T = ()> = Result<T, Refusal>;
 
 fn refuse<T>(code: &'static str, description: impl Into<String>) -> Check<T> {
-    Err(Refusal { code, description: description.into(), page_only: false })
+    Err(Refusal {
+        code,
+        description: description.into(),
+        page_only: false,
+    })
 }
 
 fn page<T>(code: &'static str, description: impl Into<String>) -> Check<T> {
-    Err(Refusal { code, description: description.into(), page_only: true })
+    Err(Refusal {
+        code,
+        description: description.into(),
+        page_only: true,
+    })
 }
 
 pub async fn authorize(ctx: Ctx) -> ApiResult<Reply> {
@@ -79,7 +117,11 @@ pub async fn start(ctx: Ctx, params: Params, submission: Submission) -> ApiResul
     let duplicates = params.check_duplicates();
     params.keep(KNOWN);
     if let Err(e) = duplicates {
-        let refusal = Refusal { code: "invalid_request", description: e.description().unwrap_or_default().to_owned(), page_only: false };
+        let refusal = Refusal {
+            code: "invalid_request",
+            description: e.description().unwrap_or_default().to_owned(),
+            page_only: false,
+        };
         return refused(&ctx, &params, refusal).await;
     }
     match check(&ctx, params.clone()).await? {
@@ -112,12 +154,24 @@ fn checks(ctx: &Ctx, client: Arc<Client>, params: &mut Params) -> Check<Request>
     check_pkce(ctx, &client, params, &response_type)?;
     let max_age = check_max_age(params)?;
     let hint_sub = check_id_token_hint(ctx, &client, params)?;
-    Ok(Request { client, params: params.clone(), response_type, target, scope, resources, max_age, hint_sub })
+    Ok(Request {
+        client,
+        params: params.clone(),
+        response_type,
+        target,
+        scope,
+        resources,
+        max_age,
+        hint_sub,
+    })
 }
 
 async fn find_client(ctx: &Ctx, params: &Params) -> ApiResult<Check<Arc<Client>>> {
     let Some(id) = params.get("client_id") else {
-        return Ok(page("invalid_request", "missing required parameter 'client_id'"));
+        return Ok(page(
+            "invalid_request",
+            "missing required parameter 'client_id'",
+        ));
     };
     Ok(match rules::find(&ctx.app, ctx.tenant()?, id).await? {
         Some(client) => Ok(client),
@@ -128,25 +182,45 @@ async fn find_client(ctx: &Ctx, params: &Params) -> ApiResult<Check<Arc<Client>>
 /// Request objects (RFC 9101) are not taken: fetching client-chosen URLs invites SSRF.
 fn check_request_object(client: &Client, params: &Params) -> Check {
     if params.get("request").is_some() {
-        return refuse("request_not_supported", "request parameter provided but not supported");
+        return refuse(
+            "request_not_supported",
+            "request parameter provided but not supported",
+        );
     }
     if params.get("request_uri").is_some() {
-        return refuse("request_uri_not_supported", "request_uri parameter provided but not supported");
+        return refuse(
+            "request_uri_not_supported",
+            "request_uri parameter provided but not supported",
+        );
     }
     if client.payload.flag("require_signed_request_object") {
-        return refuse("invalid_request", "Request Object must be used by this client");
+        return refuse(
+            "invalid_request",
+            "Request Object must be used by this client",
+        );
     }
     Ok(())
 }
 
 fn check_response_mode(params: &Params) -> Check {
-    let Some(mode) = params.get("response_mode") else { return Ok(()) };
+    let Some(mode) = params.get("response_mode") else {
+        return Ok(());
+    };
     if !matches!(mode, "query" | "fragment" | "form_post") {
-        return refuse("unsupported_response_mode", "unsupported response_mode requested");
+        return refuse(
+            "unsupported_response_mode",
+            "unsupported response_mode requested",
+        );
     }
-    let front_channel = params.get("response_type").is_some_and(|t| t.split_whitespace().any(|w| w == "token" || w == "id_token"));
+    let front_channel = params.get("response_type").is_some_and(|t| {
+        t.split_whitespace()
+            .any(|w| w == "token" || w == "id_token")
+    });
     if mode == "query" && front_channel {
-        return refuse("invalid_request", "response_mode not allowed for this response_type");
+        return refuse(
+            "invalid_request",
+            "response_mode not allowed for this response_type",
+        );
     }
     Ok(())
 }
@@ -161,14 +235,28 @@ fn default_redirect_uri(client: &Client, params: &mut Params) {
 
 fn check_response_type(client: &Client, params: &Params) -> Check<String> {
     let Some(asked) = params.get("response_type") else {
-        return refuse("invalid_request", "missing required parameter 'response_type'");
+        return refuse(
+            "invalid_request",
+            "missing required parameter 'response_type'",
+        );
     };
     let sorted = sorted_words(asked);
     if !RESPONSE_TYPES.contains(&sorted.as_str()) {
-        return refuse("unsupported_response_type", "unsupported response_type requested");
+        return refuse(
+            "unsupported_response_type",
+            "unsupported response_type requested",
+        );
     }
-    if !client.payload.response_types.iter().any(|t| sorted_words(t) == sorted) {
-        return refuse("unauthorized_client", "requested response_type is not allowed for this client");
+    if !client
+        .payload
+        .response_types
+        .iter()
+        .any(|t| sorted_words(t) == sorted)
+    {
+        return refuse(
+            "unauthorized_client",
+            "requested response_type is not allowed for this client",
+        );
     }
     Ok(sorted)
 }
@@ -182,14 +270,20 @@ pub fn sorted_words(text: &str) -> String {
 
 fn check_registration(params: &Params) -> Check {
     match params.get("registration") {
-        Some(_) => refuse("registration_not_supported", "registration parameter provided but not supported"),
+        Some(_) => refuse(
+            "registration_not_supported",
+            "registration parameter provided but not supported",
+        ),
         None => Ok(()),
     }
 }
 
 fn check_required(params: &Params, response_type: &str) -> Check {
     if params.get("redirect_uri").is_none() {
-        return page("invalid_request", "missing required parameter 'redirect_uri'");
+        return page(
+            "invalid_request",
+            "missing required parameter 'redirect_uri'",
+        );
     }
     if response_type.split(' ').any(|w| w == "id_token") && params.get("nonce").is_none() {
         return refuse("invalid_request", "missing required parameter 'nonce'");
@@ -220,9 +314,14 @@ fn apply_client_defaults(client: &Client, params: &mut Params) {
 }
 
 fn check_prompt(params: &Params) -> Check {
-    let Some(prompt) = params.get("prompt") else { return Ok(()) };
+    let Some(prompt) = params.get("prompt") else {
+        return Ok(());
+    };
     let words: Vec<&str> = prompt.split_whitespace().collect();
-    if words.iter().any(|w| !matches!(*w, "none" | "login" | "consent")) {
+    if words
+        .iter()
+        .any(|w| !matches!(*w, "none" | "login" | "consent"))
+    {
         return refuse("invalid_request", "unsupported prompt value requested");
     }
     if words.len() > 1 && words.contains(&"none") {
@@ -246,10 +345,16 @@ fn check_resources(params: &Params) -> Check<Vec<String>> {
 fn check_resource(resource: &str) -> Check {
     for part in resource.split_whitespace() {
         if url::Url::parse(part).is_err() {
-            return refuse("invalid_target", "resource indicator must be an absolute URI");
+            return refuse(
+                "invalid_target",
+                "resource indicator must be an absolute URI",
+            );
         }
         if part.contains('#') {
-            return refuse("invalid_target", "resource indicator must not contain a fragment component");
+            return refuse(
+                "invalid_target",
+                "resource indicator must not contain a fragment component",
+            );
         }
     }
     Ok(())
@@ -261,15 +366,22 @@ pub fn check_token_resource(resource: &str) -> Result<(), ApiError> {
 }
 
 fn check_scope(ctx: &Ctx, client: &Client, params: &Params, response_type: &str) -> Check<String> {
-    let Ok(tenant) = ctx.tenant() else { return page("invalid_request", "no group") };
+    let Ok(tenant) = ctx.tenant() else {
+        return page("invalid_request", "no group");
+    };
     let requested = params.get("scope").unwrap_or_default();
     if scopes::not_allowed(&ctx.app, tenant, client, requested).is_some() {
         return refuse("invalid_scope", "requested scope is not allowed");
     }
     let offline = response_type.split(' ').any(|w| w == "code")
-        && params.get("prompt").is_some_and(|p| p.split_whitespace().any(|w| w == "consent"))
+        && params
+            .get("prompt")
+            .is_some_and(|p| p.split_whitespace().any(|w| w == "consent"))
         && client.payload.has_grant("refresh_token");
-    let kept: Vec<&str> = scopes::list(requested).into_iter().filter(|s| *s != "offline_access" || offline).collect();
+    let kept: Vec<&str> = scopes::list(requested)
+        .into_iter()
+        .filter(|s| *s != "offline_access" || offline)
+        .collect();
     Ok(kept.join(" "))
 }
 
@@ -277,16 +389,31 @@ fn check_openid_only(client: &Client, params: &Params, response_type: &str, scop
     if scopes::has(scope, "openid") {
         return Ok(());
     }
-    for name in ["acr_values", "claims_locales", "id_token_hint", "max_age", "nonce"] {
+    for name in [
+        "acr_values",
+        "claims_locales",
+        "id_token_hint",
+        "max_age",
+        "nonce",
+    ] {
         if params.get(name).is_some() {
-            return refuse("invalid_request", format!("openid scope must be requested when using the {name} parameter"));
+            return refuse(
+                "invalid_request",
+                format!("openid scope must be requested when using the {name} parameter"),
+            );
         }
     }
     if response_type.split(' ').any(|w| w == "id_token") {
-        return refuse("invalid_request", "openid scope must be requested for this response_type");
+        return refuse(
+            "invalid_request",
+            "openid scope must be requested for this response_type",
+        );
     }
     if client.payload.require_auth_time == Some(true) {
-        return refuse("invalid_request", "openid scope must be requested for clients with require_auth_time");
+        return refuse(
+            "invalid_request",
+            "openid scope must be requested for clients with require_auth_time",
+        );
     }
     Ok(())
 }
@@ -294,19 +421,30 @@ fn check_openid_only(client: &Client, params: &Params, response_type: &str, scop
 fn check_redirect_uri(client: &Client, params: &Params, response_type: &str) -> Check<Target> {
     let uri = params.get("redirect_uri").unwrap_or_default();
     if !registered(client, uri) {
-        return page("invalid_redirect_uri", "redirect_uri did not match any of the client's registered redirect_uris");
+        return page(
+            "invalid_redirect_uri",
+            "redirect_uri did not match any of the client's registered redirect_uris",
+        );
     }
     Ok(Target::new(uri, params, response_type))
 }
 
 /// Exact match; native clients may use any port on the loopback interface (RFC 8252 §7.3).
 pub fn registered(client: &Client, uri: &str) -> bool {
-    client.payload.redirect_uris.iter().any(|r| r == uri || (client.payload.is_native() && same_but_port(r, uri)))
+    client
+        .payload
+        .redirect_uris
+        .iter()
+        .any(|r| r == uri || (client.payload.is_native() && same_but_port(r, uri)))
 }
 
 fn same_but_port(registered: &str, uri: &str) -> bool {
-    let loopback = |u: &url::Url| u.scheme() == "http" && matches!(u.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let (Ok(mut a), Ok(mut b)) = (url::Url::parse(registered), url::Url::parse(uri)) else { return false };
+    let loopback = |u: &url::Url| {
+        u.scheme() == "http" && matches!(u.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+    };
+    let (Ok(mut a), Ok(mut b)) = (url::Url::parse(registered), url::Url::parse(uri)) else {
+        return false;
+    };
     loopback(&a) && loopback(&b) && a.set_port(None).is_ok() && b.set_port(None).is_ok() && a == b
 }
 
@@ -314,22 +452,44 @@ fn same_but_port(registered: &str, uri: &str) -> bool {
 fn check_pkce(ctx: &Ctx, client: &Client, params: &Params, response_type: &str) -> Check {
     let challenge = params.get("code_challenge");
     match (challenge, params.get("code_challenge_method")) {
-        (None, Some(_)) => return refuse("invalid_request", "code_challenge must be provided with code_challenge_method"),
+        (None, Some(_)) => {
+            return refuse(
+                "invalid_request",
+                "code_challenge must be provided with code_challenge_method",
+            );
+        }
         (Some(_), None) => {
-            return refuse("invalid_request", "plain code_challenge_method fallback disabled, code_challenge_method must be provided");
+            return refuse(
+                "invalid_request",
+                "plain code_challenge_method fallback disabled, code_challenge_method must be provided",
+            );
         }
         (Some(_), Some(method)) if method != "S256" => {
-            return refuse("invalid_request", "not supported value of code_challenge_method");
+            return refuse(
+                "invalid_request",
+                "not supported value of code_challenge_method",
+            );
         }
         _ => {}
     }
     if let Some(challenge) = challenge {
-        check_pkce_format("code_challenge", challenge).or_else(|text| refuse("invalid_request", text))?;
+        check_pkce_format("code_challenge", challenge)
+            .or_else(|text| refuse("invalid_request", text))?;
     }
-    let group_wants = ctx.tenant.as_ref().is_some_and(|t| t.group.config.pkce_required);
-    let public_must = ctx.app.settings.oidc.require_pkce_for_public_clients && client.payload.token_auth() == "none";
-    if challenge.is_none() && (group_wants || public_must) && response_type.split(' ').any(|w| w == "code") {
-        return refuse("invalid_request", "Authorization Server policy requires PKCE to be used for this request");
+    let group_wants = ctx
+        .tenant
+        .as_ref()
+        .is_some_and(|t| t.group.config.pkce_required);
+    let public_must = ctx.app.settings.oidc.require_pkce_for_public_clients
+        && client.payload.token_auth() == "none";
+    if challenge.is_none()
+        && (group_wants || public_must)
+        && response_type.split(' ').any(|w| w == "code")
+    {
+        return refuse(
+            "invalid_request",
+            "Authorization Server policy requires PKCE to be used for this request",
+        );
     }
     Ok(())
 }
@@ -337,25 +497,37 @@ fn check_pkce(ctx: &Ctx, client: &Client, params: &Params, response_type: &str) 
 /// 43–128 unreserved characters (RFC 7636 §4.1).
 pub fn check_pkce_format(name: &str, value: &str) -> Result<(), String> {
     if value.len() < 43 {
-        return Err(format!("{name} must be a string with a minimum length of 43 characters"));
+        return Err(format!(
+            "{name} must be a string with a minimum length of 43 characters"
+        ));
     }
     if value.len() > 128 {
-        return Err(format!("{name} must be a string with a maximum length of 128 characters"));
+        return Err(format!(
+            "{name} must be a string with a maximum length of 128 characters"
+        ));
     }
-    if !value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')) {
+    if !value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
+    {
         return Err(format!("{name} contains invalid characters"));
     }
     Ok(())
 }
 
 fn check_max_age(params: &mut Params) -> Check<Option<i64>> {
-    let Some(text) = params.get("max_age") else { return Ok(None) };
+    let Some(text) = params.get("max_age") else {
+        return Ok(None);
+    };
     let Some(age) = text.parse::<i64>().ok().filter(|n| *n >= 0) else {
         return refuse("invalid_request", "invalid max_age parameter value");
     };
     if age == 0 {
         let prompt = params.get("prompt").unwrap_or_default().to_owned();
-        if !prompt.split_whitespace().any(|w| w == "login" || w == "none") {
+        if !prompt
+            .split_whitespace()
+            .any(|w| w == "login" || w == "none")
+        {
             params.set("prompt", format!("login {prompt}").trim().to_owned());
         }
     }
@@ -364,7 +536,9 @@ fn check_max_age(params: &mut Params) -> Check<Option<i64>> {
 
 /// Signed by this group for this client; an expired one is good enough as a hint.
 fn check_id_token_hint(ctx: &Ctx, client: &Client, params: &Params) -> Check<Option<String>> {
-    let Some(hint) = params.get("id_token_hint") else { return Ok(None) };
+    let Some(hint) = params.get("id_token_hint") else {
+        return Ok(None);
+    };
     match verify_hint(ctx, hint) {
         Some((sub, aud)) if aud == client.id => Ok(Some(sub)),
         _ => refuse("invalid_request", "could not validate id_token_hint"),
@@ -374,8 +548,16 @@ fn check_id_token_hint(ctx: &Ctx, client: &Client, params: &Params) -> Check<Opt
 /// Subject and audience of an ID token this group has issued.
 pub fn verify_hint(ctx: &Ctx, hint: &str) -> Option<(String, String)> {
     let tenant = ctx.tenant.as_ref()?;
-    let verified = tenant.verify(hint, &[Alg::RS256, Alg::PS256, Alg::ES256, Alg::EdDSA], 0).ok()?;
-    let text = |name: &str| verified.claims.get(name).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+    let verified = tenant
+        .verify(hint, &[Alg::RS256, Alg::PS256, Alg::ES256, Alg::EdDSA], 0)
+        .ok()?;
+    let text = |name: &str| {
+        verified
+            .claims
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .map(ToOwned::to_owned)
+    };
     (text("iss")? == ctx.issuer().ok()?).then_some(())?;
     Some((text("sub")?, text("aud")?))
 }
@@ -386,15 +568,34 @@ async fn proceed(ctx: Ctx, request: Request, submission: Submission) -> ApiResul
     advance(ctx, request, submission, &mut browser).await
 }
 
+/// Goes on after an interaction. The stored request is checked again: clients change.
+pub async fn restart(
+    ctx: Ctx,
+    params: Params,
+    submission: Submission,
+    browser: &mut Browser,
+) -> ApiResult<Reply> {
+    match check(&ctx, params.clone()).await? {
+        Ok(request) => advance(ctx, request, submission, browser).await,
+        Err(refusal) => refused(&ctx, &params, refusal).await,
+    }
+}
+
 /// As `proceed`, with a session already at hand.
-pub async fn advance(ctx: Ctx, request: Request, submission: Submission, browser: &mut Browser) -> ApiResult<Reply> {
+async fn advance(
+    ctx: Ctx,
+    request: Request,
+    submission: Submission,
+    browser: &mut Browser,
+) -> ApiResult<Reply> {
     match prompts::decide(&ctx, &request, &browser.session(), &submission).await? {
         Decision::Ask(needed) if request.prompts("none") => {
             let reply = respond::error(&ctx, &request.target, needed.error, needed.description)?;
             browser.finish(&ctx, reply).await
         }
         Decision::Ask(needed) => {
-            let reply = resume::interrupt(&ctx, &request, needed.prompt, &submission, browser).await?;
+            let reply =
+                resume::interrupt(&ctx, &request, needed.prompt, &submission, browser).await?;
             browser.finish(&ctx, reply).await
         }
         Decision::Go(grant) => {
@@ -407,7 +608,8 @@ pub async fn advance(ctx: Ctx, request: Request, submission: Submission, browser
 /// Errors go to the client only if its redirect URI has been verified.
 async fn refused(ctx: &Ctx, params: &Params, refusal: Refusal) -> ApiResult<Reply> {
     let error_page = |code: &'static str, description: String| {
-        let mut e = ApiError::oauth(StatusCode::BAD_REQUEST, code, description).page(PageRule::Always);
+        let mut e =
+            ApiError::oauth(StatusCode::BAD_REQUEST, code, description).page(PageRule::Always);
         for name in ["state", "scope"] {
             if let Some(value) = params.get(name) {
                 e = e.with(name, value);
@@ -427,9 +629,14 @@ async fn refused(ctx: &Ctx, params: &Params, refusal: Refusal) -> ApiResult<Repl
     };
     let mut params = params.clone();
     default_redirect_uri(&client, &mut params);
-    let Some(uri) = params.get("redirect_uri") else { return Err(error_page(refusal.code, refusal.description)) };
+    let Some(uri) = params.get("redirect_uri") else {
+        return Err(error_page(refusal.code, refusal.description));
+    };
     if !registered(&client, uri) {
-        return Err(error_page("invalid_redirect_uri", "redirect_uri did not match any of the client's registered redirect_uris".to_owned()));
+        return Err(error_page(
+            "invalid_redirect_uri",
+            "redirect_uri did not match any of the client's registered redirect_uris".to_owned(),
+        ));
     }
     let response_type = sorted_words(params.get("response_type").unwrap_or("code"));
     let target = Target::new(uri, &params, &response_type);

@@ -25,5 +25,8 @@ pub fn of_account(account: &Account, scope: &str) -> Map<String, Json> {
 
 /// Where the profile can be asked for.
 pub fn profile_of(account: &Account) -> String {
-    format!("POST /api/{}/profile/request/{}", account.auth_group, account.id)
+    format!(
+        "POST /api/{}/profile/request/{}",
+        account.auth_group, account.id
+    )
 }

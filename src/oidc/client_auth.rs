@@ -63,47 +63,83 @@ pub struct Authenticated {
 }
 
 enum Presented {
-    Secret { id: String, secret: String },
-    Assertion { id: String, token: String, claims: Claims },
+    Secret {
+        id: String,
+        secret: String,
+    },
+    Assertion {
+        id: String,
+        token: String,
+        claims: Claims,
+    },
     IdOnly(String),
 }
 
-pub async fn authenticate(ctx: &Ctx, params: &Params, endpoint: Endpoint) -> ApiResult<Authenticated> {
+pub async fn authenticate(
+    ctx: &Ctx,
+    params: &Params,
+    endpoint: Endpoint,
+) -> ApiResult<Authenticated> {
     let used_header = ctx.req.authorization().is_some();
     let issuer = ctx.issuer()?;
     let refused = || errors::invalid_client(&issuer, used_header);
     let presented = presented(ctx, params)?;
     let id = match &presented {
-        Presented::Secret { id, .. } | Presented::Assertion { id, .. } | Presented::IdOnly(id) => id,
+        Presented::Secret { id, .. } | Presented::Assertion { id, .. } | Presented::IdOnly(id) => {
+            id
+        }
     };
-    let client = rules::find(&ctx.app, ctx.tenant()?, id).await?.ok_or_else(refused)?;
+    let client = rules::find(&ctx.app, ctx.tenant()?, id)
+        .await?
+        .ok_or_else(refused)?;
     let method = endpoint.method(&client);
     match presented {
-        Presented::IdOnly(_) if method == "none" => Ok(Authenticated { client, proven: false }),
-        Presented::Secret { secret, .. } if matches!(method, "client_secret_basic" | "client_secret_post") => {
+        Presented::IdOnly(_) if method == "none" => Ok(Authenticated {
+            client,
+            proven: false,
+        }),
+        Presented::Secret { secret, .. }
+            if matches!(method, "client_secret_basic" | "client_secret_post") =>
+        {
             check_secret(ctx, &client, &secret).ok_or_else(refused)?;
-            Ok(Authenticated { client, proven: true })
+            Ok(Authenticated {
+                client,
+                proven: true,
+            })
         }
-        Presented::Assertion { token, claims, .. } if matches!(method, "client_secret_jwt" | "private_key_jwt") => {
-            check_assertion(ctx, &client, method, endpoint, &token, &claims).await?.ok_or_else(refused)?;
-            Ok(Authenticated { client, proven: true })
+        Presented::Assertion { token, claims, .. }
+            if matches!(method, "client_secret_jwt" | "private_key_jwt") =>
+        {
+            check_assertion(ctx, &client, method, endpoint, &token, &claims)
+                .await?
+                .ok_or_else(refused)?;
+            Ok(Authenticated {
+                client,
+                proven: true,
+            })
         }
         _ => Err(refused()),
     }
 }
 
 fn presented(ctx: &Ctx, params: &Params) -> ApiResult<Presented> {
-    let one_mechanism = || errors::invalid_request("client authentication must only be provided using one mechanism");
+    let one_mechanism = || {
+        errors::invalid_request("client authentication must only be provided using one mechanism")
+    };
     let body_id = params.get("client_id");
     let body_secret = params.get("client_secret");
     let assertion = params.get("client_assertion");
     if let Some(header) = ctx.req.header(AUTHORIZATION.as_str()) {
         let (id, secret) = basic(header)?;
         if body_id.is_some_and(|b| b != id) {
-            return Err(errors::invalid_request("mismatch in body and authorization client ids"));
+            return Err(errors::invalid_request(
+                "mismatch in body and authorization client ids",
+            ));
         }
         if secret.is_empty() {
-            return Err(errors::invalid_request("client_secret must be provided in the Authorization header"));
+            return Err(errors::invalid_request(
+                "client_secret must be provided in the Authorization header",
+            ));
         }
         if body_secret.is_some() || assertion.is_some() {
             return Err(one_mechanism());
@@ -115,21 +151,45 @@ fn presented(ctx: &Ctx, params: &Params) -> ApiResult<Presented> {
             return Err(one_mechanism());
         }
         match params.get("client_assertion_type") {
-            None => return Err(errors::invalid_request("client_assertion_type must be provided")),
+            None => {
+                return Err(errors::invalid_request(
+                    "client_assertion_type must be provided",
+                ));
+            }
             Some(ASSERTION_TYPE) => {}
-            Some(_) => return Err(errors::invalid_request(format!("client_assertion_type must have value {ASSERTION_TYPE}"))),
+            Some(_) => {
+                return Err(errors::invalid_request(format!(
+                    "client_assertion_type must have value {ASSERTION_TYPE}"
+                )));
+            }
         }
-        let (_, claims) = jose::decode_unverified(token).map_err(|_| errors::invalid_request("invalid client_assertion format"))?;
-        let id = claims.get("sub").and_then(Json::as_str).ok_or_else(|| errors::invalid_client("", false))?.to_owned();
+        let (_, claims) = jose::decode_unverified(token)
+            .map_err(|_| errors::invalid_request("invalid client_assertion format"))?;
+        let id = claims
+            .get("sub")
+            .and_then(Json::as_str)
+            .ok_or_else(|| errors::invalid_client("", false))?
+            .to_owned();
         if body_id.is_some_and(|b| b != id) {
-            return Err(errors::invalid_request("subject of client_assertion must be the same as client_id provided in the body"));
+            return Err(errors::invalid_request(
+                "subject of client_assertion must be the same as client_id provided in the body",
+            ));
         }
-        return Ok(Presented::Assertion { id, token: token.to_owned(), claims });
+        return Ok(Presented::Assertion {
+            id,
+            token: token.to_owned(),
+            claims,
+        });
     }
     match (body_id, body_secret) {
-        (Some(id), Some(secret)) => Ok(Presented::Secret { id: id.to_owned(), secret: secret.to_owned() }),
+        (Some(id), Some(secret)) => Ok(Presented::Secret {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        }),
         (Some(id), None) => Ok(Presented::IdOnly(id.to_owned())),
-        _ => Err(errors::invalid_request("no client authentication mechanism provided")),
+        _ => Err(errors::invalid_request(
+            "no client authentication mechanism provided",
+        )),
     }
 }
 
@@ -137,19 +197,30 @@ fn presented(ctx: &Ctx, params: &Params) -> ApiResult<Presented> {
 fn basic(header: &str) -> Result<(String, String), ApiError> {
     let broken = || errors::invalid_request("invalid authorization header value format");
     let parts: Vec<&str> = header.split(' ').collect();
-    let [scheme, value] = parts.as_slice() else { return Err(broken()) };
+    let [scheme, value] = parts.as_slice() else {
+        return Err(broken());
+    };
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(broken());
     }
-    let decoded = STANDARD.decode(value).ok().and_then(|b| String::from_utf8(b).ok()).ok_or_else(broken)?;
+    let decoded = STANDARD
+        .decode(value)
+        .ok()
+        .and_then(|b| String::from_utf8(b).ok())
+        .ok_or_else(broken)?;
     let (id, secret) = decoded.split_once(':').ok_or_else(broken)?;
     let form = |s: &str| -> Option<String> {
         let plus = s.replace('+', " ");
-        percent_encoding::percent_decode_str(&plus).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+        percent_encoding::percent_decode_str(&plus)
+            .decode_utf8()
+            .ok()
+            .map(std::borrow::Cow::into_owned)
     };
     match (form(id), form(secret)) {
         (Some(id), Some(secret)) => Ok((id, secret)),
-        _ => Err(errors::invalid_request("client_id and client_secret in the authorization header are not properly encoded")),
+        _ => Err(errors::invalid_request(
+            "client_id and client_secret in the authorization header are not properly encoded",
+        )),
     }
 }
 
@@ -159,14 +230,35 @@ fn check_secret(ctx: &Ctx, client: &Client, presented: &str) -> Option<()> {
     (fits && !client.payload.secret_expired(ctx.app.now())).then_some(())
 }
 
-async fn check_assertion(ctx: &Ctx, client: &Client, method: &str, endpoint: Endpoint, token: &str, claims: &Claims) -> ApiResult<Option<()>> {
-    let only: Option<Alg> = client.payload.text(endpoint.alg_member()).and_then(|a| a.parse().ok());
+async fn check_assertion(
+    ctx: &Ctx,
+    client: &Client,
+    method: &str,
+    endpoint: Endpoint,
+    token: &str,
+    claims: &Claims,
+) -> ApiResult<Option<()>> {
+    let only: Option<Alg> = client
+        .payload
+        .text(endpoint.alg_member())
+        .and_then(|a| a.parse().ok());
     let fits = if method == "client_secret_jwt" {
-        let Some(secret) = client.payload.client_secret.as_deref().filter(|_| !client.payload.secret_expired(ctx.app.now())) else { return Ok(None) };
+        let Some(secret) = client
+            .payload
+            .client_secret
+            .as_deref()
+            .filter(|_| !client.payload.secret_expired(ctx.app.now()))
+        else {
+            return Ok(None);
+        };
         let allowed: &[Alg] = &[only.filter(|a| a.is_hmac()).unwrap_or(Alg::HS256)];
         jose::verify_hmac(token, secret.as_bytes(), allowed).is_ok()
     } else {
-        let allowed: Vec<Alg> = ASYMMETRIC.iter().copied().filter(|a| only.is_none_or(|o| o == *a)).collect();
+        let allowed: Vec<Alg> = ASYMMETRIC
+            .iter()
+            .copied()
+            .filter(|a| only.is_none_or(|o| o == *a))
+            .collect();
         crate::clients::keys::verify(ctx, client, token, &allowed).await?
     };
     if !fits || jose::check_times(claims, ctx.app.now(), 0).is_err() {
@@ -183,21 +275,49 @@ async fn check_assertion(ctx: &Ctx, client: &Client, method: &str, endpoint: End
     }
     let aud_fits = match claims.get("aud") {
         Some(Json::String(a)) => audiences.iter().any(|x| x == a),
-        Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).any(|a| audiences.iter().any(|x| x == a)),
+        Some(Json::Array(list)) => list
+            .iter()
+            .filter_map(Json::as_str)
+            .any(|a| audiences.iter().any(|x| x == a)),
         _ => false,
     };
     let iss_fits = claims.get("iss").and_then(Json::as_str) == Some(client.id.as_str());
-    let Some(jti) = claims.get("jti").and_then(Json::as_str).filter(|_| aud_fits && iss_fits) else { return Ok(None) };
-    let exp = claims.get("exp").and_then(Json::as_i64).unwrap_or_else(|| ctx.app.now());
+    let Some(jti) = claims
+        .get("jti")
+        .and_then(Json::as_str)
+        .filter(|_| aud_fits && iss_fits)
+    else {
+        return Ok(None);
+    };
+    let exp = claims
+        .get("exp")
+        .and_then(Json::as_i64)
+        .unwrap_or_else(|| ctx.app.now());
     first_use(ctx, &client.id, jti, exp).await
 }
 
 /// Each assertion counts once until it expires (RFC 7523 §3).
 async fn first_use(ctx: &Ctx, issuer: &str, jti: &str, exp: i64) -> ApiResult<Option<()>> {
-    let mark = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{issuer}\n{jti}").as_bytes());
+    let mark = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        format!("{issuer}\n{jti}").as_bytes(),
+    );
     let id = URL_SAFE_NO_PAD.encode(mark.as_ref());
-    let payload = ReplayDetection { iat: ctx.app.now(), exp, jti: id.clone(), kind: "ReplayDetection".into(), iss: issuer.to_owned(), ..Default::default() };
-    match ctx.app.store.of::<Record<ReplayDetection>>().insert(&Record::new(id, payload, Some(exp))).await {
+    let payload = ReplayDetection {
+        iat: ctx.app.now(),
+        exp,
+        jti: id.clone(),
+        kind: "ReplayDetection".into(),
+        iss: issuer.to_owned(),
+        ..Default::default()
+    };
+    match ctx
+        .app
+        .store
+        .of::<Record<ReplayDetection>>()
+        .insert(&Record::new(id, payload, Some(exp)))
+        .await
+    {
         Ok(()) => Ok(Some(())),
         Err(e) if e.is_duplicate() => Ok(None),
         Err(e) => Err(e.into()),

@@ -1,19 +1,34 @@
 //! Grants: what an account has allowed a client (OpenID Connect Core §3.1.2.4).
 
 use crate::app::App;
-use crate::oidc::records::{AccessToken, AuthorizationCode, Grant, OpenidGrant, Record, RefreshToken};
+use crate::oidc::records::{
+    AccessToken, AuthorizationCode, Grant, OpenidGrant, Record, RefreshToken,
+};
 use crate::oidc::scopes;
 use crate::store::{StoreError, eq};
 
 /// The live grant with that id, if it is this account's and client's.
-pub async fn find(app: &App, id: &str, account: &str, client: &str) -> Result<Option<Record<Grant>>, StoreError> {
+pub async fn find(
+    app: &App,
+    id: &str,
+    account: &str,
+    client: &str,
+) -> Result<Option<Record<Grant>>, StoreError> {
     let found = app.store.of::<Record<Grant>>().get(id).await?;
-    Ok(found.filter(|g| g.payload.account_id == account && g.payload.client_id == client && (g.payload.exp == 0 || g.payload.exp > app.now())))
+    Ok(found.filter(|g| {
+        g.payload.account_id == account
+            && g.payload.client_id == client
+            && (g.payload.exp == 0 || g.payload.exp > app.now())
+    }))
 }
 
 /// Scopes of `wanted` that the grant does not hold yet.
 pub fn missing<'a>(granted: Option<&str>, wanted: &[&'a str]) -> Vec<&'a str> {
-    wanted.iter().copied().filter(|s| !granted.is_some_and(|g| scopes::has(g, s))).collect()
+    wanted
+        .iter()
+        .copied()
+        .filter(|s| !granted.is_some_and(|g| scopes::has(g, s)))
+        .collect()
 }
 
 fn add(granted: &mut String, more: &[String]) {
@@ -42,7 +57,10 @@ impl Grant {
     fn extend(&mut self, consented: &Consented) {
         if !consented.openid.is_empty() {
             let openid = self.openid.get_or_insert_with(OpenidGrant::default);
-            add(openid.scope.get_or_insert_with(String::new), &consented.openid);
+            add(
+                openid.scope.get_or_insert_with(String::new),
+                &consented.openid,
+            );
         }
         for (resource, more) in &consented.resources {
             add(self.resources.entry(resource.clone()).or_default(), more);
@@ -51,7 +69,14 @@ impl Grant {
 }
 
 /// Extends the grant, or makes a new one that lives for `life` seconds. Answers its id.
-pub async fn consent(app: &App, existing: Option<&str>, account: &str, client: &str, consented: &Consented, life: i64) -> Result<String, StoreError> {
+pub async fn consent(
+    app: &App,
+    existing: Option<&str>,
+    account: &str,
+    client: &str,
+    consented: &Consented,
+    life: i64,
+) -> Result<String, StoreError> {
     let grants = app.store.of::<Record<Grant>>();
     let now = app.now();
     if let Some(id) = existing {
@@ -77,15 +102,23 @@ pub async fn consent(app: &App, existing: Option<&str>, account: &str, client: &
     };
     grant.extend(consented);
     let exp = grant.exp;
-    grants.insert(&Record::new(id.clone(), grant, Some(exp))).await?;
+    grants
+        .insert(&Record::new(id.clone(), grant, Some(exp)))
+        .await?;
     Ok(id)
 }
 
 /// Ends a grant and everything issued under it.
 pub async fn revoke(app: &App, id: &str) -> Result<(), StoreError> {
     let by_grant = || eq("payload.grantId", id);
-    let (grants, codes) = (app.store.of::<Record<Grant>>(), app.store.of::<Record<AuthorizationCode>>());
-    let (access, refresh) = (app.store.of::<Record<AccessToken>>(), app.store.of::<Record<RefreshToken>>());
+    let (grants, codes) = (
+        app.store.of::<Record<Grant>>(),
+        app.store.of::<Record<AuthorizationCode>>(),
+    );
+    let (access, refresh) = (
+        app.store.of::<Record<AccessToken>>(),
+        app.store.of::<Record<RefreshToken>>(),
+    );
     tokio::try_join!(
         grants.delete(id),
         access.delete_many(by_grant()),

@@ -49,7 +49,15 @@ pub enum Subject<'a> {
 }
 
 /// Claims fixed at issue. For a signed token a large access object becomes a link to it.
-pub async fn extra(ctx: &Ctx, tenant: &Tenant, client: &Client, subject: Subject<'_>, scope: &str, access: &AccessParams, signed: bool) -> ApiResult<Map<String, Json>> {
+pub async fn extra(
+    ctx: &Ctx,
+    tenant: &Tenant,
+    client: &Client,
+    subject: Subject<'_>,
+    scope: &str,
+    access: &AccessParams,
+    signed: bool,
+) -> ApiResult<Map<String, Json>> {
     let mut out = Map::new();
     out.insert("group".into(), tenant.id().into());
     if let Subject::Account(account) = subject {
@@ -64,7 +72,8 @@ pub async fn extra(ctx: &Ctx, tenant: &Tenant, client: &Client, subject: Subject
     let mut claims = Map::new();
     let size = match subject {
         Subject::Account(account) => {
-            let grants = UserGrants::load(&ctx.app.store, &tenant.group, account, &access.filter).await?;
+            let grants =
+                UserGrants::load(&ctx.app.store, &tenant.group, account, &access.filter).await?;
             let minimized = grants.minimized();
             if wants("access:group") {
                 claims.insert("x-access-group".into(), grants.group_claim().into());
@@ -94,9 +103,17 @@ pub async fn extra(ctx: &Ctx, tenant: &Tenant, client: &Client, subject: Subject
             }
             if !grants.is_empty() {
                 let parts = [
-                    ("access:products", "x-access-products", grants.product.clone().unwrap_or_default()),
+                    (
+                        "access:products",
+                        "x-access-products",
+                        grants.product.clone().unwrap_or_default(),
+                    ),
                     ("access:roles", "x-access-roles", grants.roles_claim()),
-                    ("access:permissions", "x-access-permissions", grants.permissions_claim()),
+                    (
+                        "access:permissions",
+                        "x-access-permissions",
+                        grants.permissions_claim(),
+                    ),
                 ];
                 for (scope_part, claim, value) in parts {
                     if wants(scope_part) {
@@ -108,7 +125,10 @@ pub async fn extra(ctx: &Ctx, tenant: &Tenant, client: &Client, subject: Subject
         }
     };
     if signed && size > ctx.app.settings.limits.access_object_bytes {
-        out.insert("x-access-url".into(), access_url(ctx, tenant, &access.filter).into());
+        out.insert(
+            "x-access-url".into(),
+            access_url(ctx, tenant, &access.filter).into(),
+        );
         out.insert("x-access-method".into(), "GET".into());
     } else {
         out.extend(claims);
@@ -117,32 +137,63 @@ pub async fn extra(ctx: &Ctx, tenant: &Tenant, client: &Client, subject: Subject
 }
 
 /// The organization whose permissions the token shall stand for, by id. The caller must belong to it.
-async fn organization_context(ctx: &Ctx, tenant: &Tenant, grants: &UserGrants, access: &AccessParams) -> ApiResult<Option<String>> {
-    let Some(wanted) = access.context.as_deref().filter(|_| !grants.organizations.is_empty()) else { return Ok(None) };
+async fn organization_context(
+    ctx: &Ctx,
+    tenant: &Tenant,
+    grants: &UserGrants,
+    access: &AccessParams,
+) -> ApiResult<Option<String>> {
+    let Some(wanted) = access
+        .context
+        .as_deref()
+        .filter(|_| !grants.organizations.is_empty())
+    else {
+        return Ok(None);
+    };
     let found = find_organization(&ctx.app.store, tenant.id(), wanted).await?;
     let Some(organization) = found else {
         if access.filter.organization.as_deref() == Some(wanted) {
             return Ok(None);
         }
-        return Err(errors::invalid_request(format!("Requested x_organization_context {wanted} does not exist")));
+        return Err(errors::invalid_request(format!(
+            "Requested x_organization_context {wanted} does not exist"
+        )));
     };
-    if grants.organizations.iter().any(|o| o.stored.id == organization.id) {
+    if grants
+        .organizations
+        .iter()
+        .any(|o| o.stored.id == organization.id)
+    {
         Ok(Some(organization.id))
     } else {
-        Err(errors::invalid_request(format!("Requesting x_organization_context to which user does not have access: {wanted}")))
+        Err(errors::invalid_request(format!(
+            "Requesting x_organization_context to which user does not have access: {wanted}"
+        )))
     }
 }
 
 fn access_url(ctx: &Ctx, tenant: &Tenant, filter: &AccessFilter) -> String {
-    let base = format!("{}/api/{}/access/validate", crate::groups::tenant::origin(&ctx.app, ctx.custom_domain.as_deref()), tenant.id());
+    let base = format!(
+        "{}/api/{}/access/validate",
+        crate::groups::tenant::origin(&ctx.app, ctx.custom_domain.as_deref()),
+        tenant.id()
+    );
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in [("org", &filter.organization), ("domain", &filter.domain), ("product", &filter.product)] {
+    for (name, value) in [
+        ("org", &filter.organization),
+        ("domain", &filter.domain),
+        ("product", &filter.product),
+    ] {
         if let Some(value) = value {
             query.append_pair(name, value);
         }
     }
     let query = query.finish();
-    if query.is_empty() { base } else { format!("{base}?{query}") }
+    if query.is_empty() {
+        base
+    } else {
+        format!("{base}?{query}")
+    }
 }
 
 /// Size by the contract's measure: 2 per character, 8 per number, 4 per boolean, keys included.
@@ -153,7 +204,10 @@ fn weight(value: &Json) -> usize {
         Json::Bool(_) => 4,
         Json::Null => 0,
         Json::Array(list) => list.iter().map(weight).sum(),
-        Json::Object(map) => map.iter().map(|(k, v)| 2 * k.encode_utf16().count() + weight(v)).sum(),
+        Json::Object(map) => map
+            .iter()
+            .map(|(k, v)| 2 * k.encode_utf16().count() + weight(v))
+            .sum(),
     }
 }
 
@@ -195,9 +249,17 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
     let app = &ctx.app;
     let now = app.now();
     let for_client = matches!(new.subject, Subject::Client);
-    let life = if for_client { new.tenant.ttl.client_credentials } else { new.tenant.ttl.access_token };
+    let life = if for_client {
+        new.tenant.ttl.client_credentials
+    } else {
+        new.tenant.ttl.access_token
+    };
     if let Some(resource) = new.resource {
-        return signed(ctx, &new, resource, now, life).map(|token| Issued { token, expires_in: life, signed: true });
+        return signed(ctx, &new, resource, now, life).map(|token| Issued {
+            token,
+            expires_in: life,
+            signed: true,
+        });
     }
     let token = app.random.token43();
     let exp = now.saturating_add(life);
@@ -215,7 +277,10 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
                 extra,
                 ..Default::default()
             };
-            app.store.of::<Record<ClientCredentials>>().insert(&Record::new(token.clone(), payload, Some(exp))).await?;
+            app.store
+                .of::<Record<ClientCredentials>>()
+                .insert(&Record::new(token.clone(), payload, Some(exp)))
+                .await?;
         }
         Subject::Account(account) => {
             let payload = AccessToken {
@@ -234,14 +299,25 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
                 extra,
                 ..Default::default()
             };
-            app.store.of::<Record<AccessToken>>().insert(&Record::new(token.clone(), payload, Some(exp))).await?;
+            app.store
+                .of::<Record<AccessToken>>()
+                .insert(&Record::new(token.clone(), payload, Some(exp)))
+                .await?;
         }
     }
-    Ok(Issued { token, expires_in: life, signed: false })
+    Ok(Issued {
+        token,
+        expires_in: life,
+        signed: false,
+    })
 }
 
 fn signed(ctx: &Ctx, new: &NewToken<'_>, resource: &str, now: i64, life: i64) -> ApiResult<String> {
-    let signer = new.tenant.keys.signer(alg(new.client)).or_else(|| new.tenant.keys.signer(Alg::RS256));
+    let signer = new
+        .tenant
+        .keys
+        .signer(alg(new.client))
+        .or_else(|| new.tenant.keys.signer(Alg::RS256));
     let signer = signer.ok_or_else(|| ApiError::internal("the group has no signing key"))?;
     let mut claims = new.extra.clone();
     let sub = match new.subject {
@@ -258,19 +334,28 @@ fn signed(ctx: &Ctx, new: &NewToken<'_>, resource: &str, now: i64, life: i64) ->
     claims.insert("client_id".into(), new.client.id.clone().into());
     claims.insert("iss".into(), ctx.issuer()?.into());
     claims.insert("aud".into(), audience(resource));
-    signer.sign(Some("at+jwt"), &claims).map_err(ApiError::internal)
+    signer
+        .sign(Some("at+jwt"), &claims)
+        .map_err(ApiError::internal)
 }
 
 /// Several audiences may be given in one text, separated by spaces.
 fn audience(resource: &str) -> Json {
-    if resource.contains(' ') { json!(resource.split_whitespace().collect::<Vec<_>>()) } else { resource.into() }
+    if resource.contains(' ') {
+        json!(resource.split_whitespace().collect::<Vec<_>>())
+    } else {
+        resource.into()
+    }
 }
 
 /// `resource` of a stored code or token: a text or a list.
 pub fn resource_of(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(s)) => vec![s.clone()],
-        Some(Value::Array(list)) => list.iter().filter_map(|v| v.as_str().map(ToOwned::to_owned)).collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .filter_map(|v| v.as_str().map(ToOwned::to_owned))
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -31,15 +31,36 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/{group}/.well-known/openid-configuration", [], discovery::configuration, public "discovery is read before any credential exists"),
     route!(GET "/{group}/jwks", [], discovery::jwks, public "public keys"),
     route!(GET "/{group}/auth", [], authorize::authorize, public "authenticates by session cookie or by the login pages"),
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/auth", [], authorize::authorize, public "authenticates by session cookie or by the login pages") },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/auth", [], authorize::authorize, public "authenticates by session cookie or by the login pages")
+    },
     route!(GET "/{group}/auth/{uid}", [], resume::resume, public "authenticates by the signed resume cookie"),
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/token", [], token::token, public "authenticates the client itself") },
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/token/introspection", [], introspection::introspect, public "authenticates the client itself") },
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/token/revocation", [], revocation::revoke, public "authenticates the client itself") },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/token", [], token::token, public "authenticates the client itself")
+    },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/token/introspection", [], introspection::introspect, public "authenticates the client itself")
+    },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/token/revocation", [], revocation::revoke, public "authenticates the client itself")
+    },
     route!(GET "/{group}/me", [], userinfo::userinfo, public "takes an access token of the provider"),
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/me", [], userinfo::userinfo, public "takes an access token of the provider") },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/me", [], userinfo::userinfo, public "takes an access token of the provider")
+    },
     route!(GET "/{group}/session/end", [], logout::end, public "authenticates by session cookie"),
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/session/end", [], logout::end, public "authenticates by session cookie") },
-    Route { body: OIDC_BODY, ..route!(POST "/{group}/session/end/confirm", [], logout::confirm, public "authenticates by session cookie and form token") },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/session/end", [], logout::end, public "authenticates by session cookie")
+    },
+    Route {
+        body: OIDC_BODY,
+        ..route!(POST "/{group}/session/end/confirm", [], logout::confirm, public "authenticates by session cookie and form token")
+    },
     route!(GET "/{group}/session/end/success", [], logout::success, public "shows that logging out worked"),
 ];

@@ -20,13 +20,18 @@ impl Params {
                 Body::Form(pairs) => pairs.clone(),
                 Body::Empty => Vec::new(),
                 Body::Json(_) | Body::Other(_) => {
-                    return Err(errors::invalid_request(format!("only {FORM} content-type bodies are supported on POST {}", below_group(ctx.req.path()))));
+                    return Err(errors::invalid_request(format!(
+                        "only {FORM} content-type bodies are supported on POST {}",
+                        below_group(ctx.req.path())
+                    )));
                 }
             }
         } else {
             ctx.req.query.clone()
         };
-        Ok(Self(pairs.into_iter().filter(|(_, v)| !v.is_empty()).collect()))
+        Ok(Self(
+            pairs.into_iter().filter(|(_, v)| !v.is_empty()).collect(),
+        ))
     }
 
     pub fn from_pairs(pairs: Vec<(String, String)>) -> Self {
@@ -37,18 +42,27 @@ impl Params {
     pub fn check_duplicates(&self) -> Result<(), ApiError> {
         for (i, (name, _)) in self.0.iter().enumerate() {
             if name != "resource" && self.0.iter().skip(i + 1).any(|(n, _)| n == name) {
-                return Err(errors::invalid_request(format!("'{name}' parameter must not be provided twice")));
+                return Err(errors::invalid_request(format!(
+                    "'{name}' parameter must not be provided twice"
+                )));
             }
         }
         Ok(())
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     pub fn all(&self, name: &str) -> Vec<&str> {
-        self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+        self.0
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+            .collect()
     }
 
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
@@ -71,16 +85,28 @@ impl Params {
 
     /// The names that are missing, for one message.
     pub fn require(&self, names: &[&str]) -> Result<(), ApiError> {
-        let missing: Vec<String> = names.iter().filter(|n| self.get(n).is_none()).map(|n| format!("'{n}'")).collect();
+        let missing: Vec<String> = names
+            .iter()
+            .filter(|n| self.get(n).is_none())
+            .map(|n| format!("'{n}'"))
+            .collect();
         match missing.as_slice() {
             [] => Ok(()),
-            [one] => Err(errors::invalid_request(format!("missing required parameter {one}"))),
-            many => Err(errors::invalid_request(format!("missing required parameter(s) {}", many.join(" and ")))),
+            [one] => Err(errors::invalid_request(format!(
+                "missing required parameter {one}"
+            ))),
+            many => Err(errors::invalid_request(format!(
+                "missing required parameter(s) {}",
+                many.join(" and ")
+            ))),
         }
     }
 }
 
 /// The path without the group's segment.
 pub fn below_group(path: &str) -> &str {
-    path.get(1..).and_then(|p| p.find('/')).and_then(|i| path.get(i + 1..)).unwrap_or("/")
+    path.get(1..)
+        .and_then(|p| p.find('/'))
+        .and_then(|i| path.get(i + 1..))
+        .unwrap_or("/")
 }

@@ -22,16 +22,20 @@ impl Submission {
 
     /// The account that has just signed in.
     pub fn login(&self) -> Option<String> {
-        self.member("login").and_then(|l| l.get_str("accountId").map(ToOwned::to_owned))
+        self.member("login")
+            .and_then(|l| l.get_str("accountId").map(ToOwned::to_owned))
     }
 
     /// The grant that has just been consented to.
     pub fn consent(&self) -> Option<String> {
-        self.member("consent").and_then(|c| c.get_str("grantId").map(ToOwned::to_owned))
+        self.member("consent")
+            .and_then(|c| c.get_str("grantId").map(ToOwned::to_owned))
     }
 
     pub fn error(&self) -> Option<(&str, Option<&str>)> {
-        self.0.get_str("error").map(|e| (e, self.0.get_str("error_description")))
+        self.0
+            .get_str("error")
+            .map(|e| (e, self.0.get_str("error_description")))
     }
 }
 
@@ -50,18 +54,42 @@ pub enum Decision {
     Go(Option<Box<Record<Grant>>>),
 }
 
-fn ask(name: &str, reasons: Vec<String>, details: Object, error: &'static str, description: &'static str) -> Decision {
-    Decision::Ask(Box::new(Needed { prompt: Prompt { name: name.to_owned(), reasons, details }, error, description }))
+fn ask(
+    name: &str,
+    reasons: Vec<String>,
+    details: Object,
+    error: &'static str,
+    description: &'static str,
+) -> Decision {
+    Decision::Ask(Box::new(Needed {
+        prompt: Prompt {
+            name: name.to_owned(),
+            reasons,
+            details,
+        },
+        error,
+        description,
+    }))
 }
 
-pub async fn decide(ctx: &Ctx, request: &Request, session: &Session, submission: &Submission) -> ApiResult<Decision> {
+pub async fn decide(
+    ctx: &Ctx,
+    request: &Request,
+    session: &Session,
+    submission: &Submission,
+) -> ApiResult<Decision> {
     if let Some(needed) = login(ctx, request, session, submission) {
         return Ok(needed);
     }
     consent(ctx, request, session, submission).await
 }
 
-fn login(ctx: &Ctx, request: &Request, session: &Session, submission: &Submission) -> Option<Decision> {
+fn login(
+    ctx: &Ctx,
+    request: &Request,
+    session: &Session,
+    submission: &Submission,
+) -> Option<Decision> {
     let fresh = submission.login().is_some();
     let mut reasons = Vec::new();
     if request.prompts("login") && !fresh {
@@ -76,7 +104,9 @@ fn login(ctx: &Ctx, request: &Request, session: &Session, submission: &Submissio
             reasons.push("max_age");
         }
     }
-    let other_subject = request.hint_sub.is_some() && session.account_id.is_some() && request.hint_sub != session.account_id;
+    let other_subject = request.hint_sub.is_some()
+        && session.account_id.is_some()
+        && request.hint_sub != session.account_id;
     if other_subject {
         reasons.push("id_token_hint");
     }
@@ -90,20 +120,42 @@ fn login(ctx: &Ctx, request: &Request, session: &Session, submission: &Submissio
         }
     }
     let (error, description) = if other_subject {
-        ("login_required", "id_token_hint and authenticated subject do not match")
+        (
+            "login_required",
+            "id_token_hint and authenticated subject do not match",
+        )
     } else if reasons.first() == Some(&"no_session") {
         ("login_required", "End-User authentication is required")
     } else {
-        ("login_required", "End-User authentication could not be obtained")
+        (
+            "login_required",
+            "End-User authentication could not be obtained",
+        )
     };
-    Some(ask("login", reasons.into_iter().map(ToOwned::to_owned).collect(), details, error, description))
+    Some(ask(
+        "login",
+        reasons.into_iter().map(ToOwned::to_owned).collect(),
+        details,
+        error,
+        description,
+    ))
 }
 
-async fn consent(ctx: &Ctx, request: &Request, session: &Session, submission: &Submission) -> ApiResult<Decision> {
+async fn consent(
+    ctx: &Ctx,
+    request: &Request,
+    session: &Session,
+    submission: &Submission,
+) -> ApiResult<Decision> {
     let account = session.account_id.as_deref().unwrap_or_default();
     let client = &request.client;
     let consented = submission.consent();
-    let grant_id = consented.clone().or_else(|| session.authorizations.get(&client.id).and_then(|a| a.grant_id.clone()));
+    let grant_id = consented.clone().or_else(|| {
+        session
+            .authorizations
+            .get(&client.id)
+            .and_then(|a| a.grant_id.clone())
+    });
     let grant = match grant_id {
         Some(id) => grants::find(&ctx.app, &id, account, &client.id).await?,
         None => None,
@@ -112,7 +164,8 @@ async fn consent(ctx: &Ctx, request: &Request, session: &Session, submission: &S
     if request.prompts("consent") && consented.is_none() {
         reasons.push("consent_prompt");
     }
-    let native = client.payload.is_native() && consented.is_none() && request.response_type != "none";
+    let native =
+        client.payload.is_native() && consented.is_none() && request.response_type != "none";
     if native {
         reasons.push("native_client_prompt");
     }
@@ -127,11 +180,20 @@ async fn consent(ctx: &Ctx, request: &Request, session: &Session, submission: &S
         return Ok(Decision::Go(grant.map(Box::new)));
     }
     let (error, description) = if native {
-        ("interaction_required", "native clients require End-User interaction")
+        (
+            "interaction_required",
+            "native clients require End-User interaction",
+        )
     } else {
         ("consent_required", "requested scopes not granted")
     };
-    Ok(ask("consent", reasons.into_iter().map(ToOwned::to_owned).collect(), missing_details(&missing), error, description))
+    Ok(ask(
+        "consent",
+        reasons.into_iter().map(ToOwned::to_owned).collect(),
+        missing_details(&missing),
+        error,
+        description,
+    ))
 }
 
 /// Requested scopes the grant does not cover yet.
@@ -142,12 +204,23 @@ pub fn missing(ctx: &Ctx, request: &Request, grant: Option<&Grant>) -> ApiResult
     let mut resources = Vec::new();
     for resource in &request.resources {
         let wanted = scopes::for_resource(&ctx.app, tenant, &request.client, &request.scope);
-        let lacking = grants::missing(grant.and_then(|g| g.resources.get(resource)).map(String::as_str), &wanted);
+        let lacking = grants::missing(
+            grant
+                .and_then(|g| g.resources.get(resource))
+                .map(String::as_str),
+            &wanted,
+        );
         if !lacking.is_empty() {
-            resources.push((resource.clone(), lacking.into_iter().map(ToOwned::to_owned).collect()));
+            resources.push((
+                resource.clone(),
+                lacking.into_iter().map(ToOwned::to_owned).collect(),
+            ));
         }
     }
-    Ok(Consented { openid: openid.into_iter().map(ToOwned::to_owned).collect(), resources })
+    Ok(Consented {
+        openid: openid.into_iter().map(ToOwned::to_owned).collect(),
+        resources,
+    })
 }
 
 fn missing_details(missing: &Consented) -> Object {
@@ -169,11 +242,24 @@ fn missing_details(missing: &Consented) -> Object {
 /// The reverse of the details of a consent prompt: what agreeing grants.
 pub fn consented_of(prompt: &Prompt) -> Consented {
     let list = |v: &Value| -> Vec<String> {
-        v.as_array().map(|l| l.iter().filter_map(|s| s.as_str().map(ToOwned::to_owned)).collect()).unwrap_or_default()
+        v.as_array()
+            .map(|l| {
+                l.iter()
+                    .filter_map(|s| s.as_str().map(ToOwned::to_owned))
+                    .collect()
+            })
+            .unwrap_or_default()
     };
     let resources = match prompt.details.get("missingResourceScopes") {
         Some(Value::Document(d)) => d.iter().map(|(k, v)| (k.clone(), list(v))).collect(),
         _ => Vec::new(),
     };
-    Consented { openid: prompt.details.get("missingOIDCScope").map(list).unwrap_or_default(), resources }
+    Consented {
+        openid: prompt
+            .details
+            .get("missingOIDCScope")
+            .map(list)
+            .unwrap_or_default(),
+        resources,
+    }
 }

@@ -35,7 +35,9 @@ pub enum Mode {
 
 impl Target {
     pub fn new(uri: &str, params: &Params, response_type: &str) -> Self {
-        let front = response_type.split(' ').any(|w| w == "token" || w == "id_token");
+        let front = response_type
+            .split(' ')
+            .any(|w| w == "token" || w == "id_token");
         let mode = match params.get("response_mode") {
             Some("form_post") => Mode::FormPost,
             Some("fragment") => Mode::Fragment,
@@ -55,17 +57,29 @@ impl Target {
 type Members = Vec<(String, String)>;
 
 fn encode(members: &Members) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish().replace('+', "%20")
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(members)
+        .finish()
+        .replace('+', "%20")
 }
 
 fn send(ctx: &Ctx, target: &Target, members: Members, status: StatusCode) -> ApiResult<Reply> {
     let uri = &target.redirect_uri;
     match target.mode {
-        Mode::Query => reply::see_other(&format!("{uri}{}{}", if uri.contains('?') { '&' } else { '?' }, encode(&members))),
+        Mode::Query => reply::see_other(&format!(
+            "{uri}{}{}",
+            if uri.contains('?') { '&' } else { '?' },
+            encode(&members)
+        )),
         Mode::Fragment => reply::see_other(&format!("{uri}#{}", encode(&members))),
         Mode::FormPost => {
             let look = crate::interactions::look::Look::of(ctx)?;
-            let page = AutoSubmit { shell: look.shell("Continue"), id: None, action: uri, fields: members };
+            let page = AutoSubmit {
+                shell: look.shell("Continue"),
+                id: None,
+                action: uri,
+                fields: members,
+            };
             Ok(look.page(status, page.html()))
         }
     }
@@ -86,17 +100,39 @@ pub fn error(ctx: &Ctx, target: &Target, code: &str, description: &str) -> ApiRe
 }
 
 /// Codes and tokens for a request that nothing stands in the way of.
-pub async fn answer(ctx: &Ctx, request: &Request, grant: Option<Record<Grant>>, browser: &mut Browser) -> ApiResult<Reply> {
+pub async fn answer(
+    ctx: &Ctx,
+    request: &Request,
+    grant: Option<Record<Grant>>,
+    browser: &mut Browser,
+) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?;
     let session = browser.session();
-    let account_id = session.account_id.clone().ok_or_else(|| ApiError::internal("answer without a session"))?;
+    let account_id = session
+        .account_id
+        .clone()
+        .ok_or_else(|| ApiError::internal("answer without a session"))?;
     let scope = granted_scope(ctx, request, grant.as_ref())?;
     if scope.is_empty() {
         return error(ctx, &request.target, "access_denied", "");
     }
-    let Some(grant) = grant else { return error(ctx, &request.target, "access_denied", "") };
-    let Some(account) = ctx.app.store.of::<Account>().get(&account_id).await?.filter(|a| a.auth_group == tenant.id() && a.is_usable()) else {
-        return error(ctx, &request.target, "access_denied", "the account can not be used");
+    let Some(grant) = grant else {
+        return error(ctx, &request.target, "access_denied", "");
+    };
+    let Some(account) = ctx
+        .app
+        .store
+        .of::<Account>()
+        .get(&account_id)
+        .await?
+        .filter(|a| a.auth_group == tenant.id() && a.is_usable())
+    else {
+        return error(
+            ctx,
+            &request.target,
+            "access_denied",
+            "the account can not be used",
+        );
     };
     let offline = scopes::has(&scope, "offline_access");
     let authorization = authorize_client(ctx, request, &grant.id, offline, browser);
@@ -104,8 +140,21 @@ pub async fn answer(ctx: &Ctx, request: &Request, grant: Option<Record<Grant>>, 
     let mut code_value = None;
     let sid = authorization.sid.clone();
     if request.responds_with("code") {
-        let code = new_code(ctx, request, &grant.id, &account_id, &scope, &session, sid.as_deref(), offline);
-        ctx.app.store.of::<Record<AuthorizationCode>>().insert(&code).await?;
+        let code = new_code(
+            ctx,
+            request,
+            &grant.id,
+            &account_id,
+            &scope,
+            &session,
+            sid.as_deref(),
+            offline,
+        );
+        ctx.app
+            .store
+            .of::<Record<AuthorizationCode>>()
+            .insert(&code)
+            .await?;
         members.push(("code".into(), code.id.clone()));
         code_value = Some(code.id);
     }
@@ -113,7 +162,16 @@ pub async fn answer(ctx: &Ctx, request: &Request, grant: Option<Record<Grant>>, 
     let resource = request.resources.first().map(String::as_str);
     if request.responds_with("token") {
         let token_scope = scope_for(ctx, request, &grant.payload, resource, &scope)?;
-        let extra = issue::extra(ctx, tenant, &request.client, Subject::Account(&account), &token_scope, &AccessParams::of(&request.params), resource.is_some()).await?;
+        let extra = issue::extra(
+            ctx,
+            tenant,
+            &request.client,
+            Subject::Account(&account),
+            &token_scope,
+            &AccessParams::of(&request.params),
+            resource.is_some(),
+        )
+        .await?;
         let new = NewToken {
             tenant,
             client: &request.client,
@@ -143,11 +201,16 @@ pub async fn answer(ctx: &Ctx, request: &Request, grant: Option<Record<Grant>>, 
             code: code_value.as_deref(),
             state: request.target.state.as_deref(),
             sid: sid.as_deref(),
-            auth_time: wants_auth_time(request).then_some(session.login_ts).flatten(),
+            auth_time: wants_auth_time(request)
+                .then_some(session.login_ts)
+                .flatten(),
             acr: session.acr.as_deref(),
             amr: &session.amr,
         };
-        members.push(("id_token".into(), id_token::issue(ctx, &request.client, &account, &new)?));
+        members.push((
+            "id_token".into(),
+            id_token::issue(ctx, &request.client, &account, &new)?,
+        ));
     }
     if let Some(state) = &request.target.state {
         members.push(("state".into(), state.clone()));
@@ -160,17 +223,29 @@ pub async fn answer(ctx: &Ctx, request: &Request, grant: Option<Record<Grant>>, 
 
 /// `auth_time` is told when the client cares about it (OpenID Connect Core §2).
 pub fn wants_auth_time(request: &Request) -> bool {
-    request.max_age.is_some() || request.prompts("login") || request.client.payload.require_auth_time == Some(true)
+    request.max_age.is_some()
+        || request.prompts("login")
+        || request.client.payload.require_auth_time == Some(true)
 }
 
 /// Requested scopes that the grant covers, for the provider itself and for resources.
 fn granted_scope(ctx: &Ctx, request: &Request, grant: Option<&Record<Grant>>) -> ApiResult<String> {
-    let Some(grant) = grant else { return Ok(String::new()) };
+    let Some(grant) = grant else {
+        return Ok(String::new());
+    };
     let tenant = ctx.tenant()?;
     let granted = grant.payload.openid_scope().unwrap_or_default();
-    let mut out: Vec<&str> = scopes::requested_static(&ctx.app, tenant, &request.scope).into_iter().filter(|s| scopes::has(granted, s)).collect();
+    let mut out: Vec<&str> = scopes::requested_static(&ctx.app, tenant, &request.scope)
+        .into_iter()
+        .filter(|s| scopes::has(granted, s))
+        .collect();
     for resource in &request.resources {
-        let granted = grant.payload.resources.get(resource).map(String::as_str).unwrap_or_default();
+        let granted = grant
+            .payload
+            .resources
+            .get(resource)
+            .map(String::as_str)
+            .unwrap_or_default();
         for scope in scopes::list(&request.scope) {
             if scopes::has(granted, scope) && !out.contains(&scope) {
                 out.push(scope);
@@ -181,20 +256,45 @@ fn granted_scope(ctx: &Ctx, request: &Request, grant: Option<&Record<Grant>>) ->
 }
 
 /// What a token for the resource (or for the provider) may carry of the granted scopes.
-fn scope_for(ctx: &Ctx, request: &Request, grant: &Grant, resource: Option<&str>, scope: &str) -> ApiResult<String> {
+fn scope_for(
+    ctx: &Ctx,
+    request: &Request,
+    grant: &Grant,
+    resource: Option<&str>,
+    scope: &str,
+) -> ApiResult<String> {
     let tenant = ctx.tenant()?;
     Ok(match resource {
         Some(resource) => {
-            let granted = grant.resources.get(resource).map(String::as_str).unwrap_or_default();
-            scopes::for_resource(&ctx.app, tenant, &request.client, scope).into_iter().filter(|s| scopes::has(granted, s)).collect::<Vec<_>>().join(" ")
+            let granted = grant
+                .resources
+                .get(resource)
+                .map(String::as_str)
+                .unwrap_or_default();
+            scopes::for_resource(&ctx.app, tenant, &request.client, scope)
+                .into_iter()
+                .filter(|s| scopes::has(granted, s))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         None => scopes::requested_static(&ctx.app, tenant, scope).join(" "),
     })
 }
 
 /// Remembers in the session that this client has been authorized under this grant.
-fn authorize_client(ctx: &Ctx, request: &Request, grant: &str, offline: bool, browser: &mut Browser) -> ClientAuthorization {
-    let mut entry = browser.session().authorizations.get(&request.client.id).cloned().unwrap_or_default();
+fn authorize_client(
+    ctx: &Ctx,
+    request: &Request,
+    grant: &str,
+    offline: bool,
+    browser: &mut Browser,
+) -> ClientAuthorization {
+    let mut entry = browser
+        .session()
+        .authorizations
+        .get(&request.client.id)
+        .cloned()
+        .unwrap_or_default();
     entry.grant_id = Some(grant.to_owned());
     if entry.sid.is_none() {
         entry.sid = Some(ctx.app.random.id21());
@@ -217,13 +317,18 @@ fn new_code(
 ) -> Record<AuthorizationCode> {
     let app = &ctx.app;
     let now = app.now();
-    let life = ctx.tenant.as_ref().map_or(600, |t| t.ttl.authorization_code);
+    let life = ctx
+        .tenant
+        .as_ref()
+        .map_or(600, |t| t.ttl.authorization_code);
     let id = app.random.token43();
     let text = |name: &str| request.params.get(name).map(ToOwned::to_owned);
     let resource = match request.resources.as_slice() {
         [] => None,
         [one] => Some(Value::String(one.clone())),
-        many => Some(Value::Array(many.iter().cloned().map(Value::String).collect())),
+        many => Some(Value::Array(
+            many.iter().cloned().map(Value::String).collect(),
+        )),
     };
     let payload = AuthorizationCode {
         iat: now,
@@ -233,14 +338,20 @@ fn new_code(
         client_id: request.client.id.clone(),
         account_id: account.to_owned(),
         grant_id: grant.to_owned(),
-        auth_time: if wants_auth_time(request) { session.login_ts.unwrap_or(0) } else { 0 },
+        auth_time: if wants_auth_time(request) {
+            session.login_ts.unwrap_or(0)
+        } else {
+            0
+        },
         acr: session.acr.clone(),
         amr: session.amr.clone(),
         nonce: text("nonce"),
         resource,
         scope: Some(scope.to_owned()),
         session_uid: Some(session.uid.clone()),
-        sid: sid.filter(|_| id_token::wants_sid(&request.client)).map(ToOwned::to_owned),
+        sid: sid
+            .filter(|_| id_token::wants_sid(&request.client))
+            .map(ToOwned::to_owned),
         expires_with_session: !offline,
         redirect_uri: text("redirect_uri"),
         code_challenge: text("code_challenge"),

@@ -44,22 +44,50 @@ pub fn supported(app: &App, tenant: &Tenant) -> Vec<String> {
 pub fn is_static(app: &App, tenant: &Tenant, scope: &str) -> bool {
     BASE.contains(&scope)
         || CLAIM_SCOPES.contains(&scope)
-        || app.settings.scopes.core.iter().any(|p| p.exact() == Some(scope))
-        || tenant.group.config.scopes.iter().any(|s| s == scope && !s.contains(DYNAMIC))
+        || app
+            .settings
+            .scopes
+            .core
+            .iter()
+            .any(|p| p.exact() == Some(scope))
+        || tenant
+            .group
+            .config
+            .scopes
+            .iter()
+            .any(|s| s == scope && !s.contains(DYNAMIC))
 }
 
 /// Does an expression of the group or the server accept it?
 pub fn is_dynamic(app: &App, tenant: &Tenant, scope: &str) -> bool {
-    let by_core = app.settings.scopes.core.iter().any(|p| p.exact().is_none() && p.matches(scope));
-    by_core || tenant.group.config.scopes.iter().filter_map(|s| s.split_once(DYNAMIC)).any(|(_, expression)| matches(expression, scope))
+    let by_core = app
+        .settings
+        .scopes
+        .core
+        .iter()
+        .any(|p| p.exact().is_none() && p.matches(scope));
+    by_core
+        || tenant
+            .group
+            .config
+            .scopes
+            .iter()
+            .filter_map(|s| s.split_once(DYNAMIC))
+            .any(|(_, expression)| matches(expression, scope))
 }
 
 /// Expressions come from administrators; compiled ones are kept.
 pub fn matches(expression: &str, scope: &str) -> bool {
     use std::sync::LazyLock;
-    static COMPILED: LazyLock<moka::sync::Cache<String, Option<regex::Regex>>> = LazyLock::new(|| moka::sync::Cache::new(256));
+    static COMPILED: LazyLock<moka::sync::Cache<String, Option<regex::Regex>>> =
+        LazyLock::new(|| moka::sync::Cache::new(256));
     COMPILED
-        .get_with_by_ref(expression, || regex::RegexBuilder::new(expression).size_limit(1 << 20).build().ok())
+        .get_with_by_ref(expression, || {
+            regex::RegexBuilder::new(expression)
+                .size_limit(1 << 20)
+                .build()
+                .ok()
+        })
         .is_some_and(|r| r.is_match(scope))
 }
 
@@ -80,28 +108,49 @@ pub fn has(text: &str, scope: &str) -> bool {
 
 /// Requested scopes that are known by name, in the order asked.
 pub fn requested_static<'a>(app: &App, tenant: &Tenant, requested: &'a str) -> Vec<&'a str> {
-    list(requested).into_iter().filter(|s| is_static(app, tenant, s)).collect()
+    list(requested)
+        .into_iter()
+        .filter(|s| is_static(app, tenant, s))
+        .collect()
 }
 
 /// A requested scope that the client's registration does not allow.
-pub fn not_allowed<'a>(app: &App, tenant: &Tenant, client: &Client, requested: &'a str) -> Option<&'a str> {
+pub fn not_allowed<'a>(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    requested: &'a str,
+) -> Option<&'a str> {
     let own = client.payload.scope.as_deref()?;
-    list(requested).into_iter().find(|s| is_static(app, tenant, s) && !has(own, s))
+    list(requested)
+        .into_iter()
+        .find(|s| is_static(app, tenant, s) && !has(own, s))
 }
 
 /// Requested scopes that a token for a resource may carry.
-pub fn for_resource<'a>(app: &App, tenant: &Tenant, client: &Client, requested: &'a str) -> Vec<&'a str> {
+pub fn for_resource<'a>(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    requested: &'a str,
+) -> Vec<&'a str> {
     let own = client.payload.scope.as_deref();
     let dynamic = client.payload.dynamic_scope.as_deref();
     list(requested)
         .into_iter()
         .filter(|s| {
             if own.is_some() || dynamic.is_some() {
-                return (*s != "openid" && own.is_some_and(|o| has(o, s))) || dynamic.is_some_and(|d| has(d, s));
+                return (*s != "openid" && own.is_some_and(|o| has(o, s)))
+                    || dynamic.is_some_and(|d| has(d, s));
             }
             let claim_only = CLAIM_SCOPES.contains(s)
                 && !tenant.group.config.scopes.iter().any(|g| g == s)
-                && !app.settings.scopes.core.iter().any(|p| p.exact() == Some(*s));
+                && !app
+                    .settings
+                    .scopes
+                    .core
+                    .iter()
+                    .any(|p| p.exact() == Some(*s));
             (is_static(app, tenant, s) && !claim_only) || is_dynamic(app, tenant, s)
         })
         .collect()
@@ -109,5 +158,7 @@ pub fn for_resource<'a>(app: &App, tenant: &Tenant, client: &Client, requested: 
 
 /// Does the scope ask for anything of the access object?
 pub fn wants_access(scope: &str) -> bool {
-    scope.split_whitespace().any(|s| s == "access" || s.starts_with("access:"))
+    scope
+        .split_whitespace()
+        .any(|s| s == "access" || s.starts_with("access:"))
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use ueauth::store::{Clock, Collection, Date, Document, Expiry, Index, Object, Store, StoreOptions};
+use ueauth::store::{
+    Clock, Collection, Date, Document, Expiry, Index, Object, Store, StoreOptions,
+};
 
 /// Where every test's clock starts: 2024-01-01T00:00:00Z.
 pub const START: i64 = 1_704_067_200_000;
@@ -68,10 +70,7 @@ impl Item {
 pub static PASSES: Collection = Collection {
     name: "passes",
     indexes: &[Index::unique(&["code"])],
-    expiry: &[
-        Expiry::at("expiresAt"),
-        Expiry::after("createdAt", 3600),
-    ],
+    expiry: &[Expiry::at("expiresAt"), Expiry::after("createdAt", 3600)],
 };
 
 /// A document with two lifetimes.

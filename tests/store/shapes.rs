@@ -96,11 +96,20 @@ pub async fn unknown_fields_survive_an_update(bench: Bench) {
     let mut fields = of_every_type();
     if !bench.limited {
         fields.insert("decimal", "12.340".parse::<bson::Decimal128>().unwrap());
-        fields.insert("pattern", bson::Regex { pattern: bson::cstr!("^a").into(), options: bson::cstr!("i").into() });
+        fields.insert(
+            "pattern",
+            bson::Regex {
+                pattern: bson::cstr!("^a").into(),
+                options: bson::cstr!("i").into(),
+            },
+        );
         fields.insert("operator", doc! { "$date": "not a date" });
     }
     let anything = bench.store.of::<Anything>();
-    let stored = Anything { id: "a".to_owned(), fields: fields.clone().into() };
+    let stored = Anything {
+        id: "a".to_owned(),
+        fields: fields.clone().into(),
+    };
     anything.insert(&stored).await.unwrap();
     let read = anything
         .update("a", |document: &mut Anything| {
@@ -118,7 +127,11 @@ pub async fn unknown_fields_survive_an_update(bench: Bench) {
         assert_eq!(read.get(name), Some(value), "{name}");
     }
     assert_eq!(read.len(), fields.len());
-    let found = anything.find_objects(eq("_id", "a")).await.unwrap().remove(0);
+    let found = anything
+        .find_objects(eq("_id", "a"))
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(found.get("id"), fields.get("id"));
     assert_eq!(found.get("large"), Some(&Bson::Int64(7)));
 }
@@ -133,7 +146,10 @@ pub async fn untouched_fields_keep_their_type(bench: Bench) {
     });
     let anything = bench.store.of::<Anything>();
     anything
-        .insert(&Anything { id: "a".to_owned(), fields: fields.clone().into() })
+        .insert(&Anything {
+            id: "a".to_owned(),
+            fields: fields.clone().into(),
+        })
         .await
         .unwrap();
     let narrow = bench.store.of::<Narrow>();
@@ -182,13 +198,26 @@ pub async fn untouched_fields_keep_their_type(bench: Bench) {
 
 pub async fn any_text_is_stored(bench: Bench) {
     let anything = bench.store.of::<Anything>();
-    let texts = ["", "ß ẞ Æther", "日本語", "👩‍👩‍👧", "a\0b", "\0", "\u{10ffff}", "line\nend\r\t", "'\"\\;--"];
+    let texts = [
+        "",
+        "ß ẞ Æther",
+        "日本語",
+        "👩‍👩‍👧",
+        "a\0b",
+        "\0",
+        "\u{10ffff}",
+        "line\nend\r\t",
+        "'\"\\;--",
+    ];
     for (number, text) in texts.into_iter().enumerate() {
         let document = Anything {
             id: format!("{number} {}", text.replace('\0', "0")),
-            fields: [("s".to_owned(), Value::from(text)), ("n".to_owned(), Value::Int32(0))]
-                .into_iter()
-                .collect::<Object>(),
+            fields: [
+                ("s".to_owned(), Value::from(text)),
+                ("n".to_owned(), Value::Int32(0)),
+            ]
+            .into_iter()
+            .collect::<Object>(),
         };
         anything.insert(&document).await.unwrap();
         let read = anything.get(&document.id).await.unwrap().unwrap();

@@ -108,7 +108,9 @@ pub fn checked(path: &str) -> Result<&str, StoreError> {
     if sound {
         Ok(path)
     } else {
-        Err(StoreError::config("a field path of the query has an empty or reserved name"))
+        Err(StoreError::config(
+            "a field path of the query has an empty or reserved name",
+        ))
     }
 }
 
@@ -215,7 +217,8 @@ pub fn projection(paths: &[String]) -> Result<Document, StoreError> {
     for path in paths {
         // A server refuses a path next to one that contains it.
         let contained = paths.iter().any(|other| {
-            path.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            path.strip_prefix(other.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
         });
         if !contained {
             fields.insert(checked(path)?, 1);

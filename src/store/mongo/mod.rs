@@ -14,9 +14,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use mongodb::options::{
-    AuthMechanism, ClientOptions, ConnectionString, WriteConcern,
-};
+use mongodb::options::{AuthMechanism, ClientOptions, ConnectionString, WriteConcern};
 use mongodb::{Client, Database};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -71,7 +69,9 @@ impl Mongo {
         };
         for collection in collections {
             let text = indexes::build(&engine.documents(collection), collection).await?;
-            engine.collections.insert(collection.name, (*collection, text));
+            engine
+                .collections
+                .insert(collection.name, (*collection, text));
         }
         Ok(engine)
     }
@@ -88,11 +88,7 @@ impl Mongo {
     }
 
     /// The filter in the server's language, with the condition that documents have not expired.
-    fn condition(
-        &self,
-        of: &'static Collection,
-        filter: &Filter,
-    ) -> Result<Document, StoreError> {
+    fn condition(&self, of: &'static Collection, filter: &Filter) -> Result<Document, StoreError> {
         let Some((_, text_index)) = self.collections.get(of.name).copied() else {
             return Err(StoreError::config(format!(
                 "the collection {} was not declared when the store was opened",
@@ -190,9 +186,15 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
         }
     }
     let mut settings = ClientOptions::parse(address).await.map_err(classify)?;
-    settings.app_name.get_or_insert_with(|| options.app_name.clone());
-    settings.max_pool_size.get_or_insert(options.max_connections);
-    settings.server_selection_timeout.get_or_insert(options.timeout);
+    settings
+        .app_name
+        .get_or_insert_with(|| options.app_name.clone());
+    settings
+        .max_pool_size
+        .get_or_insert(options.max_connections);
+    settings
+        .server_selection_timeout
+        .get_or_insert(options.timeout);
     settings.connect_timeout.get_or_insert(options.timeout);
     if settings.write_concern.is_none() {
         let mut concern = WriteConcern::majority();
@@ -310,7 +312,11 @@ fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
 impl Engine for Mongo {
     async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Stored>, StoreError> {
         let condition = self.condition(of, &super::eq("_id", id))?;
-        let found = self.documents(of).find_one(condition).await.map_err(classify)?;
+        let found = self
+            .documents(of)
+            .find_one(condition)
+            .await
+            .map_err(classify)?;
         found.map(|raw| incoming(&raw)).transpose()
     }
 
@@ -345,7 +351,10 @@ impl Engine for Mongo {
 
     async fn count(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
         let condition = self.condition(of, &filter)?;
-        self.documents(of).count_documents(condition).await.map_err(classify)
+        self.documents(of)
+            .count_documents(condition)
+            .await
+            .map_err(classify)
     }
 
     async fn insert(
@@ -416,8 +425,8 @@ impl Engine for Mongo {
         of: &'static Collection,
         change: Change<'_>,
     ) -> Result<bool, StoreError> {
-        let difference = Difference::between(&change.seen.document, change.new)
-            .map_err(StoreError::engine)?;
+        let difference =
+            Difference::between(&change.seen.document, change.new).map_err(StoreError::engine)?;
         let mut condition = doc! { "_id": { "$eq": change.id } };
         match change.seen.revision {
             0 => condition.insert(REVISION, doc! { "$exists": false }),
@@ -472,7 +481,11 @@ impl Engine for Mongo {
     async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
         let condition = self.condition(of, &filter)?;
         let _turn = self.turn().await;
-        let deleted = self.documents(of).delete_many(condition).await.map_err(classify)?;
+        let deleted = self
+            .documents(of)
+            .delete_many(condition)
+            .await
+            .map_err(classify)?;
         Ok(deleted.deleted_count)
     }
 

@@ -1,0 +1,197 @@
+//! Requests to addresses that clients choose: never to private networks unless allowed,
+//! no redirects, bounded in time and size.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::settings::Outgoing;
+
+/// The time back-channel calls get; a person may be waiting.
+const BRIEF: Duration = Duration::from_millis(2500);
+
+#[derive(Debug, Clone)]
+pub struct Caller {
+    client: reqwest::Client,
+    allow_loopback: bool,
+    limit: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("the address is not public; outgoing.allow_loopback decides about this machine's own")]
+    NotPublic,
+    #[error("the answer has status {0}")]
+    Status(u16),
+    #[error("the answer is too large")]
+    TooLarge,
+    #[error("the address could not be reached")]
+    Failed(#[source] reqwest::Error),
+    #[error("the client for outgoing calls could not be made")]
+    Setup(#[source] reqwest::Error),
+}
+
+/// Resolves names to public addresses only.
+#[derive(Debug)]
+struct PublicOnly {
+    allow_loopback: bool,
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_loopback = self.allow_loopback;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let fit: Vec<SocketAddr> = found
+                .filter(|a| is_allowed(a.ip(), allow_loopback))
+                .collect();
+            if fit.is_empty() {
+                return Err(Box::<dyn std::error::Error + Send + Sync>::from(
+                    CallError::NotPublic.to_string(),
+                ));
+            }
+            Ok(Box::new(fit.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Is the address one of the public internet (or this machine, where that is allowed)?
+pub fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
+    let ip = ip.to_canonical();
+    if ip.is_loopback() {
+        return allow_loopback;
+    }
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            !(v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+                || v4.is_documentation()
+                || a == 0
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (b == 18 || b == 19))
+                || a >= 240)
+        }
+        IpAddr::V6(v6) => {
+            let first = v6.segments().first().copied().unwrap_or(0);
+            !(v6.is_unspecified()
+                || v6.is_multicast()
+                || (first & 0xfe00) == 0xfc00
+                || (first & 0xffc0) == 0xfe80)
+        }
+    }
+}
+
+impl Caller {
+    pub fn new(settings: &Outgoing) -> Result<Self, CallError> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(
+                Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4)),
+            )
+            .dns_resolver(Arc::new(PublicOnly {
+                allow_loopback: settings.allow_loopback,
+            }))
+            .no_proxy()
+            .build()
+            .map_err(CallError::Setup)?;
+        Ok(Self {
+            client,
+            allow_loopback: settings.allow_loopback,
+            limit: settings.response_bytes.get(),
+        })
+    }
+
+    /// Addresses given as numbers do not pass the resolver.
+    fn check(&self, url: &str) -> Result<(), CallError> {
+        let url = url::Url::parse(url).map_err(|_| CallError::NotPublic)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(CallError::NotPublic);
+        }
+        let fits = match url.host() {
+            Some(url::Host::Ipv4(ip)) => is_allowed(ip.into(), self.allow_loopback),
+            Some(url::Host::Ipv6(ip)) => is_allowed(ip.into(), self.allow_loopback),
+            Some(url::Host::Domain(_)) => true,
+            None => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(CallError::NotPublic)
+        }
+    }
+
+    /// The body of a 200 answer.
+    pub async fn get(&self, url: &str) -> Result<Vec<u8>, CallError> {
+        self.check(url)?;
+        let mut answer = self
+            .client
+            .get(url)
+            .timeout(BRIEF)
+            .send()
+            .await
+            .map_err(CallError::Failed)?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(CallError::Status(answer.status().as_u16()));
+        }
+        let mut out = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(CallError::Failed)? {
+            if out.len() + chunk.len() > self.limit {
+                return Err(CallError::TooLarge);
+            }
+            out.extend_from_slice(&chunk);
+        }
+        Ok(out)
+    }
+
+    /// Sends a form; any 2xx is success.
+    pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
+        self.check(url)?;
+        let answer = self
+            .client
+            .post(url)
+            .timeout(BRIEF)
+            .form(form)
+            .send()
+            .await
+            .map_err(CallError::Failed)?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(CallError::Status(answer.status().as_u16()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_networks_are_never_called() {
+        for ip in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::",
+            "fc00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(!is_allowed(ip.parse().unwrap(), true), "{ip}");
+        }
+        assert!(!is_allowed("127.0.0.1".parse().unwrap(), false));
+        assert!(!is_allowed("::ffff:127.0.0.1".parse().unwrap(), false));
+        assert!(is_allowed("127.0.0.1".parse().unwrap(), true));
+        assert!(is_allowed("93.184.216.34".parse().unwrap(), false));
+        assert!(is_allowed("2606:2800:220:1::1".parse().unwrap(), false));
+    }
+}
