@@ -154,6 +154,7 @@ fn start_logging(settings: &Settings) {
         EnvFilter::try_new(&settings.logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // a second start in one process keeps the first logger
     let _ = if settings.logs_json() {

@@ -25,8 +25,6 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/assets/{file}", [], asset, public "static file"),
     route!(GET "/assets/{folder}/{file}", [], asset, public "static file"),
     route!(GET "/ready-check", [], ready, public "for load balancers"),
-    route!(GET "/api/health", [], health, public "for monitors"),
-    route!(GET "/api/version", [], version, public "name and version"),
     route!(GET "/swagger", [Host], swagger, public "documentation"),
     route!(GET "/api", [Host], redoc, public "documentation"),
     route!(GET "/swagger.json", [Host], document, public "documentation"),
@@ -151,23 +149,6 @@ async fn ready(ctx: Ctx) -> ApiResult<Reply> {
         StatusCode::SERVICE_UNAVAILABLE
     };
     reply::json_with(status, &json!({ "server": "running", "db": state(&ctx) }))
-}
-
-async fn health(ctx: Ctx) -> ApiResult<Reply> {
-    // the answer is 200 either way; only the state differs
-    let _ = ctx.app.store.ping().await;
-    reply::json_with(
-        StatusCode::OK,
-        &json!({ "server": "running", "db": state(&ctx) }),
-    )
-}
-
-async fn version(ctx: Ctx) -> ApiResult<Reply> {
-    let company = &ctx.app.settings.bootstrap.company_name;
-    reply::json_with(
-        StatusCode::OK,
-        &json!({ "data": { "api": NAME, "version": env!("CARGO_PKG_VERSION"), "copyright": company } }),
-    )
 }
 
 fn docs(ctx: &Ctx, viewer: DocsViewer) -> ApiResult<Reply> {
