@@ -66,12 +66,9 @@ fn encode(members: &Members) -> String {
 fn send(ctx: &Ctx, target: &Target, members: Members, status: StatusCode) -> ApiResult<Reply> {
     let uri = &target.redirect_uri;
     match target.mode {
-        Mode::Query => reply::see_other(&format!(
-            "{uri}{}{}",
-            if uri.contains('?') { '&' } else { '?' },
-            encode(&members)
-        )),
-        Mode::Fragment => reply::see_other(&format!("{uri}#{}", encode(&members))),
+        Mode::Query | Mode::Fragment => {
+            reply::see_other(&located(uri, target.mode, &encode(&members)))
+        }
         Mode::FormPost => {
             let look = crate::interactions::look::Look::of(ctx)?;
             let page = AutoSubmit {
@@ -84,6 +81,23 @@ fn send(ctx: &Ctx, target: &Target, members: Members, status: StatusCode) -> Api
         }
     }
     .map(reply::no_store)
+}
+
+/// The redirect URI with the answer in its query or fragment. A URI without a path gets one.
+fn located(uri: &str, mode: Mode, answer: &str) -> String {
+    let Ok(mut url) = url::Url::parse(uri) else {
+        return format!("{uri}{}{answer}", if mode == Mode::Fragment { '#' } else { '?' });
+    };
+    if mode == Mode::Fragment {
+        url.set_fragment(Some(answer));
+    } else {
+        let query = match url.query() {
+            Some(q) if !q.is_empty() => format!("{q}&{answer}"),
+            _ => answer.to_owned(),
+        };
+        url.set_query(Some(&query));
+    }
+    url.into()
 }
 
 /// An error for the client (RFC 6749 §4.1.2.1).
@@ -234,10 +248,12 @@ fn granted_scope(ctx: &Ctx, request: &Request, grant: Option<&Record<Grant>>) ->
         return Ok(String::new());
     };
     let tenant = ctx.tenant()?;
+    let known = scopes::requested_static(&ctx.app, tenant, &request.scope);
+    // in the order in which they were granted
     let granted = grant.payload.openid_scope().unwrap_or_default();
-    let mut out: Vec<&str> = scopes::requested_static(&ctx.app, tenant, &request.scope)
+    let mut out: Vec<&str> = scopes::list(granted)
         .into_iter()
-        .filter(|s| scopes::has(granted, s))
+        .filter(|s| known.contains(s))
         .collect();
     for resource in &request.resources {
         let granted = grant
@@ -246,8 +262,8 @@ fn granted_scope(ctx: &Ctx, request: &Request, grant: Option<&Record<Grant>>) ->
             .get(resource)
             .map(String::as_str)
             .unwrap_or_default();
-        for scope in scopes::list(&request.scope) {
-            if scopes::has(granted, scope) && !out.contains(&scope) {
+        for scope in scopes::list(granted) {
+            if scopes::has(&request.scope, scope) && !out.contains(&scope) {
                 out.push(scope);
             }
         }

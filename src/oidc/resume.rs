@@ -170,7 +170,7 @@ pub async fn resume(ctx: Ctx) -> ApiResult<Reply> {
     let path = ctx.req.path().to_owned();
     let secure = ctx.req.hosts.secure;
     let mut reply = carry_on(ctx, &interaction, &mut browser).await?;
-    for cookie in cookies::cleared(&name, &path, secure) {
+    for cookie in cookies::cleared(&name, &path, Some(SameSite::Lax), secure) {
         add_cookie(&mut reply, &cookie)?;
     }
     Ok(reply)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use ueauth_actors::{ActorError, Draft, Record as Item, UpdateError};
 
 use crate::app::App;
@@ -308,8 +309,8 @@ impl Browser {
     fn clear_cookies(&self, ctx: &Ctx, mut reply: Reply) -> ApiResult<Reply> {
         let name = cookie_name(ctx)?;
         let secure = ctx.req.hosts.secure;
-        for n in [name.clone(), format!("{name}.legacy")] {
-            for cookie in cookies::cleared(&n, "/", secure) {
+        for (n, same_site) in [(name.clone(), Some(SameSite::None)), (format!("{name}.legacy"), None)] {
+            for cookie in cookies::cleared(&n, "/", same_site, secure) {
                 add_cookie(&mut reply, &cookie)?;
             }
         }
@@ -339,5 +340,7 @@ fn session_cookies(ctx: &Ctx, id: &str, exp: i64) -> ApiResult<Vec<Cookie<'stati
 }
 
 pub fn add_cookie(reply: &mut Reply, cookie: &Cookie<'_>) -> ApiResult<()> {
-    reply.add_cookie(cookie).map_err(ApiError::internal)
+    let value = HeaderValue::from_str(&cookies::header_value(cookie)).map_err(ApiError::internal)?;
+    reply.headers_mut().append(SET_COOKIE, value);
+    Ok(())
 }

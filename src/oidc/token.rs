@@ -200,10 +200,6 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     if code.client_id != client.id || code.exp <= now {
         return Err(errors::invalid_grant());
     }
-    if code.consumed > 0 {
-        grants::revoke(&ctx.app, &code.grant_id).await?;
-        return Err(errors::invalid_grant());
-    }
     let session = code
         .session_uid
         .as_deref()
@@ -215,6 +211,11 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     };
     check_verifier(&code, params.get("code_verifier"))?;
     if code.redirect_uri.as_deref() != params.get("redirect_uri") {
+        return Err(errors::invalid_grant());
+    }
+    // only whoever could have used the code may end the grant by using it twice
+    if code.consumed > 0 {
+        grants::revoke(&ctx.app, &code.grant_id).await?;
         return Err(errors::invalid_grant());
     }
     let resource = chosen_resource(&params, &issue::resource_of(code.resource.as_ref()))?;
