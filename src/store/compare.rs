@@ -111,7 +111,11 @@ fn write(bytes: &mut Vec<u8>, value: RawBsonRef<'_>) {
             bytes.push(0x00);
         }
         RawBsonRef::Binary(binary) => {
-            bytes.extend(u64::try_from(binary.bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            bytes.extend(
+                u64::try_from(binary.bytes.len())
+                    .unwrap_or(u64::MAX)
+                    .to_be_bytes(),
+            );
             bytes.push(binary.subtype.into());
             escaped(bytes, binary.bytes);
         }
@@ -172,7 +176,11 @@ fn float(bytes: &mut Vec<u8>, number: f64, rest: i16) {
     } else {
         // Adding zero turns a negative zero into a positive one.
         let bits = (number + 0.0).to_bits();
-        if bits >> 63 == 1 { !bits } else { bits | (1 << 63) }
+        if bits >> 63 == 1 {
+            !bits
+        } else {
+            bits | (1 << 63)
+        }
     };
     bytes.extend(bits.to_be_bytes());
     bytes.extend((rest.cast_unsigned() ^ (1 << 15)).to_be_bytes());

@@ -70,11 +70,7 @@ fn compile(collection: &Collection, filter: &Filter) -> Result<Test, StoreError>
     match filter {
         Filter::All => Ok(Test::All),
         Filter::Eq(path, value) => compare(path, Relation::Equal, value),
-        Filter::Ne(path, value) => Ok(Test::Not(Box::new(compare(
-            path,
-            Relation::Equal,
-            value,
-        )?))),
+        Filter::Ne(path, value) => Ok(Test::Not(Box::new(compare(path, Relation::Equal, value)?))),
         Filter::Gt(path, value) => compare(path, Relation::Greater, value),
         Filter::Gte(path, value) => compare(path, Relation::GreaterOrEqual, value),
         Filter::Lt(path, value) => compare(path, Relation::Less, value),
@@ -103,8 +99,9 @@ fn compile(collection: &Collection, filter: &Filter) -> Result<Test, StoreError>
 }
 
 fn raw(value: &Value) -> Result<RawBson, StoreError> {
-    RawBson::try_from(value.clone())
-        .map_err(|_| StoreError::config("a value of the filter cannot be stored and so not compared"))
+    RawBson::try_from(value.clone()).map_err(|_| {
+        StoreError::config("a value of the filter cannot be stored and so not compared")
+    })
 }
 
 /// Whether the filter uses the empty path, which names an array element itself.

@@ -60,9 +60,8 @@ pub fn sort_key(document: &RawDocument, sort: &[(String, Order)]) -> Vec<u8> {
         });
         // An array counts as its least element, in either direction.
         let least = parts.into_iter().min();
-        bytes.extend(
-            least.unwrap_or_else(|| part(compare::nothing(), *order == Order::Descending)),
-        );
+        bytes
+            .extend(least.unwrap_or_else(|| part(compare::nothing(), *order == Order::Descending)));
     }
     bytes
 }
@@ -77,7 +76,11 @@ fn part(mut key: Vec<u8>, descending: bool) -> Vec<u8> {
 fn product(prefixes: &[Vec<u8>], parts: &[Vec<u8>]) -> Vec<Vec<u8>> {
     prefixes
         .iter()
-        .flat_map(|prefix| parts.iter().map(move |part| [prefix.as_slice(), part].concat()))
+        .flat_map(|prefix| {
+            parts
+                .iter()
+                .map(move |part| [prefix.as_slice(), part].concat())
+        })
         .collect()
 }
 
@@ -216,7 +219,12 @@ impl Candidate {
                 used.push(conjunct);
                 prefixes
                     .iter()
-                    .map(|prefix| ([prefix.as_slice(), &low].concat(), [prefix.as_slice(), &high].concat()))
+                    .map(|prefix| {
+                        (
+                            [prefix.as_slice(), &low].concat(),
+                            [prefix.as_slice(), &high].concat(),
+                        )
+                    })
                     .collect()
             }
             _ => prefixes
@@ -243,15 +251,16 @@ impl Candidate {
 /// Whether an index over some documents holds all that the filter can match.
 fn applies(index: &Index, conjuncts: &[&Filter]) -> bool {
     let implied = |wanted: &str, test: &dyn Fn(&Value) -> bool| {
-        conjuncts
-            .iter()
-            .any(|filter| matches!(filter, Filter::Eq(path, value) if path == wanted && test(value)))
+        conjuncts.iter().any(
+            |filter| matches!(filter, Filter::Eq(path, value) if path == wanted && test(value)),
+        )
     };
     match index.when {
         When::Always => true,
-        When::Set(path) => implied(path, &|value| {
-            matches!(value, Value::String(text) if !text.is_empty())
-        }),
+        When::Set(path) => implied(
+            path,
+            &|value| matches!(value, Value::String(text) if !text.is_empty()),
+        ),
         When::True(path) => implied(path, &|value| *value == Value::Boolean(true)),
     }
 }
@@ -335,14 +344,18 @@ fn order(rest: &[(&str, bool)], sort: &[(String, Order)]) -> Option<Order> {
         return by_id;
     }
     let same = |wanted: Order| {
-        rest.iter().zip(sort).all(|((path, descending), (sorted, order))| {
-            let runs = if *descending == (wanted == Order::Descending) {
-                Order::Ascending
-            } else {
-                Order::Descending
-            };
-            path == sorted && *order == runs
-        })
+        rest.iter()
+            .zip(sort)
+            .all(|((path, descending), (sorted, order))| {
+                let runs = if *descending == (wanted == Order::Descending) {
+                    Order::Ascending
+                } else {
+                    Order::Descending
+                };
+                path == sorted && *order == runs
+            })
     };
-    [Order::Ascending, Order::Descending].into_iter().find(|wanted| same(*wanted))
+    [Order::Ascending, Order::Descending]
+        .into_iter()
+        .find(|wanted| same(*wanted))
 }

@@ -3,10 +3,7 @@
 use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 /// `_id` and the fields at these paths, in stored order.
-pub fn project(
-    document: &RawDocument,
-    paths: &[String],
-) -> bson::error::Result<RawDocumentBuf> {
+pub fn project(document: &RawDocument, paths: &[String]) -> bson::error::Result<RawDocumentBuf> {
     let mut wanted: Vec<&str> = paths.iter().map(String::as_str).collect();
     wanted.push("_id");
     pick(document, &wanted)

@@ -287,15 +287,12 @@ impl IntoIterator for Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            let mut map = serializer.serialize_map(Some(self.0.len()))?;
-            for (key, value) in &self.0 {
-                map.serialize_entry(key, &Plain(value))?;
-            }
-            map.end()
-        } else {
-            self.0.serialize(serializer)
+        // When flattened, only the values learn whether the format is a human-readable one.
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, &Plain(value))?;
         }
+        map.end()
     }
 }
 
@@ -346,6 +343,9 @@ struct Plain<'a>(&'a Bson);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
         match self.0 {
             Bson::Double(number) => match whole(*number) {
                 Some(integer) => serializer.serialize_i64(integer),

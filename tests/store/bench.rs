@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use ueauth::store::{Clock, Collection, Date, Document, Expiry, Index, Object, Store, StoreOptions};
+use ueauth::store::{
+    Clock, Collection, Date, Document, Expiry, Index, Object, Store, StoreOptions,
+};
 
 /// Where every test's clock starts: 2024-01-01T00:00:00Z.
 pub const START: i64 = 1_704_067_200_000;
@@ -68,10 +70,7 @@ impl Item {
 pub static PASSES: Collection = Collection {
     name: "passes",
     indexes: &[Index::unique(&["code"])],
-    expiry: &[
-        Expiry::at("expiresAt"),
-        Expiry::after("createdAt", 3600),
-    ],
+    expiry: &[Expiry::at("expiresAt"), Expiry::after("createdAt", 3600)],
 };
 
 /// A document with two lifetimes.
@@ -186,8 +185,8 @@ impl Ferret {
     pub fn find() -> Option<PathBuf> {
         let named = std::env::var_os("UEAUTH_TEST_FERRETDB").map(PathBuf::from);
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools/ferretdb");
-        let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .map(|directory| directory.join("ferretdb"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path = std::env::split_paths(&path).map(|directory| directory.join("ferretdb"));
         named
             .into_iter()
             .chain([built])

@@ -69,7 +69,10 @@ pub async fn missing_counts_as_a_value_of_a_unique_key(bench: Bench) {
         return;
     }
     let anything = bench.store.of::<crate::shapes::Sparse>();
-    anything.insert(&crate::shapes::Sparse::new("a")).await.unwrap();
+    anything
+        .insert(&crate::shapes::Sparse::new("a"))
+        .await
+        .unwrap();
     let (index, _) = duplicate(anything.insert(&crate::shapes::Sparse::new("b")).await);
     assert_eq!(index, "email_1_group_1");
 }
@@ -86,9 +89,15 @@ pub async fn partial_unique_keys_are_enforced(bench: Bench) {
         items.insert(&Item::new(id).with("slug", "")).await.unwrap();
     }
     for id in ["e", "f"] {
-        items.insert(&Item::new(id).with("slug", Value::Null)).await.unwrap();
+        items
+            .insert(&Item::new(id).with("slug", Value::Null))
+            .await
+            .unwrap();
     }
-    items.insert(&Item::new("g").with("slug", "s")).await.unwrap();
+    items
+        .insert(&Item::new("g").with("slug", "s"))
+        .await
+        .unwrap();
     let twin = items.insert(&Item::new("h").with("slug", "s")).await;
     assert_eq!(duplicate(twin).0, "group_1_slug_1");
     let into = items
@@ -98,15 +107,27 @@ pub async fn partial_unique_keys_are_enforced(bench: Bench) {
         })
         .await;
     assert_eq!(duplicate(into).0, "group_1_slug_1");
-    let found = items.find(eq("group", "g") & eq("slug", "s")).await.unwrap();
+    let found = items
+        .find(eq("group", "g") & eq("slug", "s"))
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
-    let without = items.count(eq("group", "g") & eq("slug", Value::Null)).await.unwrap();
+    let without = items
+        .count(eq("group", "g") & eq("slug", Value::Null))
+        .await
+        .unwrap();
     assert_eq!(without, 4);
 
     for id in ["i", "j"] {
-        items.insert(&Item::new(id).with("core", false)).await.unwrap();
+        items
+            .insert(&Item::new(id).with("core", false))
+            .await
+            .unwrap();
     }
-    items.insert(&Item::new("k").with("core", true)).await.unwrap();
+    items
+        .insert(&Item::new("k").with("core", true))
+        .await
+        .unwrap();
     let twin = items.insert(&Item::new("l").with("core", true)).await;
     assert_eq!(duplicate(twin).0, "group_1_core_1");
 }
@@ -218,7 +239,10 @@ pub async fn update_where_checks_its_filter_again(bench: Bench) {
 
 pub async fn take_has_one_winner(bench: Bench) {
     let items = bench.store.of::<Item>();
-    items.insert(&Item::new("a").with("tags", vec!["x"])).await.unwrap();
+    items
+        .insert(&Item::new("a").with("tags", vec!["x"]))
+        .await
+        .unwrap();
     items.insert(&Item::new("b")).await.unwrap();
     let tasks: Vec<_> = (0..64)
         .map(|_| {
@@ -298,7 +322,11 @@ pub async fn expired_documents_free_their_keys(bench: Bench) {
     assert_eq!(moved.unwrap().unwrap().code, "3");
     passes.put(&pass("d", "2", Some(4000))).await.unwrap();
     bench.pass_time(1000);
-    let many = [pass("e", "5", None), pass("f", "2", None), pass("g", "6", None)];
+    let many = [
+        pass("e", "5", None),
+        pass("f", "2", None),
+        pass("g", "6", None),
+    ];
     passes.insert_many(&many).await.unwrap();
     assert_eq!(passes.count(Filter::All).await.unwrap(), 4);
 }
@@ -354,7 +382,13 @@ pub async fn many_are_updated_and_deleted(bench: Bench) {
     assert_eq!(changed, 4);
     assert_eq!(items.count(gte("rank", 100)).await.unwrap(), 4);
     assert_eq!(items.delete_many(gte("rank", 100)).await.unwrap(), 4);
-    assert_eq!(items.delete_many(any_of("_id", ["4", "5", "none"])).await.unwrap(), 2);
+    assert_eq!(
+        items
+            .delete_many(any_of("_id", ["4", "5", "none"]))
+            .await
+            .unwrap(),
+        2
+    );
     assert_eq!(items.count(Filter::All).await.unwrap(), 4);
 }
 
@@ -379,24 +413,43 @@ pub async fn sorting_is_stable(bench: Bench) {
         items.insert(&item).await.unwrap();
     }
     let all = || Query::default();
-    assert_eq!(ids(&bench, all().sort("rank", Order::Ascending)).await, "acdbef");
-    assert_eq!(ids(&bench, all().sort("rank", Order::Descending)).await, "fbeacd");
-    assert_eq!(ids(&bench, all().sort("_id", Order::Descending)).await, "fedcba");
-    let two = all().sort("group", Order::Descending).sort("rank", Order::Ascending);
+    assert_eq!(
+        ids(&bench, all().sort("rank", Order::Ascending)).await,
+        "acdbef"
+    );
+    assert_eq!(
+        ids(&bench, all().sort("rank", Order::Descending)).await,
+        "fbeacd"
+    );
+    assert_eq!(
+        ids(&bench, all().sort("_id", Order::Descending)).await,
+        "fedcba"
+    );
+    let two = all()
+        .sort("group", Order::Descending)
+        .sort("rank", Order::Ascending);
     assert_eq!(ids(&bench, two).await, "aefcdb");
     // The same order when an index gives it, in both directions, and by pages.
     let x = || Query::new(eq("group", "x"));
-    assert_eq!(ids(&bench, x().sort("rank", Order::Descending)).await, "bcd");
+    assert_eq!(
+        ids(&bench, x().sort("rank", Order::Descending)).await,
+        "bcd"
+    );
     assert_eq!(ids(&bench, x().sort("rank", Order::Ascending)).await, "cdb");
     let page = |skip| x().sort("rank", Order::Descending).skip(skip).limit(2);
     assert_eq!(ids(&bench, page(0)).await, "bc");
     assert_eq!(ids(&bench, page(2)).await, "d");
     let ranged = Query::new(eq("group", "x") & gt("rank", 1)).sort("rank", Order::Ascending);
     assert_eq!(ids(&bench, ranged).await, "b");
-    let missing = all().sort("none", Order::Ascending).sort("rank", Order::Descending);
+    let missing = all()
+        .sort("none", Order::Ascending)
+        .sort("rank", Order::Descending);
     assert_eq!(ids(&bench, missing).await, "fbeacd");
     items.insert(&Item::new("g").with("mark", 1)).await.unwrap();
-    items.insert(&Item::new("h").with("mark", vec![0, 5])).await.unwrap();
+    items
+        .insert(&Item::new("h").with("mark", vec![0, 5]))
+        .await
+        .unwrap();
     let some = |order| Query::new(exists("mark", true)).sort("mark", order);
     assert_eq!(ids(&bench, some(Order::Ascending)).await, "hg");
     assert_eq!(ids(&bench, some(Order::Descending)).await, "hg");
@@ -408,15 +461,21 @@ pub async fn pages_and_selections(bench: Bench) {
         let item = Item::new(&number.to_string()).with(
             "deep",
             Value::Document(
-                [("a".to_owned(), Value::Int32(number)), ("b".to_owned(), Value::Null)]
-                    .into_iter()
-                    .collect(),
+                [
+                    ("a".to_owned(), Value::Int32(number)),
+                    ("b".to_owned(), Value::Null),
+                ]
+                .into_iter()
+                .collect(),
             ),
         );
         items.insert(&item).await.unwrap();
     }
     let page = |skip, limit| {
-        Query::default().sort("_id", Order::Ascending).skip(skip).limit(limit)
+        Query::default()
+            .sort("_id", Order::Ascending)
+            .skip(skip)
+            .limit(limit)
     };
     assert_eq!(ids(&bench, page(0, 3)).await, "012");
     assert_eq!(ids(&bench, page(8, 5)).await, "89");
@@ -435,19 +494,34 @@ pub async fn pages_and_selections(bench: Bench) {
         json,
         serde_json::json!({"_id": "1", "email": "1@example.com", "deep": {"a": 1}})
     );
-    let whole = items.find_objects(page(1, 1).select(["deep.a", "deep"])).await.unwrap();
+    let whole = items
+        .find_objects(page(1, 1).select(["deep.a", "deep"]))
+        .await
+        .unwrap();
     assert_eq!(
         serde_json::to_value(&whole[0]).unwrap(),
         serde_json::json!({"_id": "1", "deep": {"a": 1, "b": null}})
     );
-    assert_eq!(items.find(page(1, 1).select(["email"])).await.unwrap()[0].group, "g");
+    assert_eq!(
+        items.find(page(1, 1).select(["email"])).await.unwrap()[0].group,
+        "g"
+    );
 }
 
 pub async fn words_are_found(bench: Bench) {
     let items = bench.store.of::<Item>();
-    items.insert(&Item::new("a").with("name", "Grey Whale")).await.unwrap();
-    items.insert(&Item::new("b").with("labels", vec!["whale", "sea"])).await.unwrap();
-    items.insert(&Item::new("c").with("name", "narwhal tooth")).await.unwrap();
+    items
+        .insert(&Item::new("a").with("name", "Grey Whale"))
+        .await
+        .unwrap();
+    items
+        .insert(&Item::new("b").with("labels", vec!["whale", "sea"]))
+        .await
+        .unwrap();
+    items
+        .insert(&Item::new("c").with("name", "narwhal tooth"))
+        .await
+        .unwrap();
     let found = |words: &str, group: &str| {
         let filter = text(words) & eq("group", group);
         let bench = &bench;
@@ -485,12 +559,18 @@ pub async fn large_documents_are_refused(bench: Bench) {
         .await;
     turned.unwrap().unwrap();
     let read = items.get("a").await.unwrap().unwrap();
-    assert_eq!(read.extra.get_str("note").unwrap().len(), MAX_DOCUMENT - 4096);
+    assert_eq!(
+        read.extra.get_str("note").unwrap().len(),
+        MAX_DOCUMENT - 4096
+    );
     assert!(read.extra.get_str("note").unwrap().starts_with('z'));
 }
 
 pub async fn an_undeclared_collection_is_refused(bench: Bench) {
     let strangers = Arc::new(bench.store.of::<crate::shapes::Stranger>());
     let result = strangers.get("a").await;
-    assert!(matches!(result, Err(StoreError::Config { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(StoreError::Config { .. })),
+        "{result:?}"
+    );
 }

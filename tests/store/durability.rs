@@ -38,7 +38,10 @@ async fn a_closed_store_opens_again() {
     items.insert(&Item::new("a")).await.unwrap();
     store.close().await;
     let after = items.get("a").await;
-    assert!(matches!(after, Err(StoreError::Unavailable { .. })), "{after:?}");
+    assert!(
+        matches!(after, Err(StoreError::Unavailable { .. })),
+        "{after:?}"
+    );
     check(directory.path());
     let store = open(directory.path(), &[&ITEMS]).await.unwrap();
     assert!(store.of::<Item>().get("a").await.unwrap().is_some());
@@ -95,7 +98,13 @@ async fn new_declarations_apply_to_old_documents() {
     let store = open(directory.path(), &[&GROWN]).await.unwrap();
     let grown = store.of::<Grown>();
     let sorted = Query::new(eq("group", "g")).sort("rank", Order::Ascending);
-    let ids: String = grown.find(sorted).await.unwrap().into_iter().map(|item| item.id).collect();
+    let ids: String = grown
+        .find(sorted)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|item| item.id)
+        .collect();
     assert_eq!(ids, "bca");
     assert_eq!(grown.count(eq("rank", 2)).await.unwrap(), 1);
     assert_eq!(grown.count(Filter::All).await.unwrap(), 3);
@@ -151,7 +160,12 @@ async fn killed_writer() {
 async fn acknowledged_writes_survive_kill_9() {
     let directory = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::killed_writer", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "durability::killed_writer",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(DIRECTORY, directory.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -170,13 +184,18 @@ async fn acknowledged_writes_survive_kill_9() {
     }
     child.wait().unwrap();
     assert!(acknowledged.len() >= WRITES / 2);
-    assert!(acknowledged.len() < WRITES, "the writer was not interrupted");
+    assert!(
+        acknowledged.len() < WRITES,
+        "the writer was not interrupted"
+    );
     check(directory.path());
     let store = open(directory.path(), &[&ITEMS]).await.unwrap();
     let items = store.of::<Item>();
     for id in &acknowledged {
         assert!(items.get(id).await.unwrap().is_some(), "{id} is lost");
-        let found = items.count(eq("email", format!("{id}@example.com")) & eq("group", "g")).await;
+        let found = items
+            .count(eq("email", format!("{id}@example.com")) & eq("group", "g"))
+            .await;
         assert_eq!(found.unwrap(), 1, "{id} has no index entry");
     }
 }
@@ -198,8 +217,18 @@ async fn a_place_that_cannot_be_written_is_reported() {
     std::fs::write(directory.path().join("file"), "text").unwrap();
     let below_a_file = directory.path().join("file");
     let refused = open(&below_a_file, &[&ITEMS]).await.err();
-    assert!(matches!(refused, Some(StoreError::Unavailable { .. })), "{refused:?}");
-    std::fs::write(directory.path().join("store.db"), "this is no database".repeat(100)).unwrap();
+    assert!(
+        matches!(refused, Some(StoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    std::fs::write(
+        directory.path().join("store.db"),
+        "this is no database".repeat(100),
+    )
+    .unwrap();
     let refused = open(directory.path(), &[&ITEMS]).await.err();
-    assert!(matches!(refused, Some(StoreError::Engine { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Some(StoreError::Engine { .. })),
+        "{refused:?}"
+    );
 }

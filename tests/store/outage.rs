@@ -18,14 +18,20 @@ fn impatient(url: &str) -> StoreOptions {
 async fn an_absent_server_is_unavailable() {
     let url = format!("mongodb://127.0.0.1:{}/x", free_port());
     let error = Store::open(&impatient(&url), &[&ITEMS]).await.err();
-    assert!(matches!(error, Some(StoreError::Unavailable { .. })), "{error:?}");
+    assert!(
+        matches!(error, Some(StoreError::Unavailable { .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn wrong_addresses_are_said_to_be_wrong() {
     for url in ["", "store.db", "http://127.0.0.1", "sqlite:", "mongodb://"] {
         let error = Store::open(&impatient(url), &[&ITEMS]).await.err();
-        assert!(matches!(error, Some(StoreError::Config { .. })), "{url:?}: {error:?}");
+        assert!(
+            matches!(error, Some(StoreError::Config { .. })),
+            "{url:?}: {error:?}"
+        );
     }
 }
 
@@ -47,10 +53,16 @@ async fn a_server_that_comes_back_is_used_again() {
 
     server.stop();
     let lost = items.get("a").await;
-    assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
+    assert!(
+        matches!(lost, Err(StoreError::Unavailable { .. })),
+        "{lost:?}"
+    );
     assert!(!store.is_connected());
     let lost = items.insert(&Item::new("b")).await;
-    assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
+    assert!(
+        matches!(lost, Err(StoreError::Unavailable { .. })),
+        "{lost:?}"
+    );
 
     let _server = Ferret::start(port, directory.path()).unwrap();
     let mut read = items.get("a").await;

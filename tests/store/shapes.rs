@@ -81,7 +81,7 @@ fn of_every_type() -> bson::Document {
         "small": 7_i32,
         "large": 7_i64,
         "fraction": 7.0_f64,
-        "object": { "date": Date::from_millis(-1), "list": [1_i32, 2_i64, 3.0, null, ["x"], { "y": true }] },
+        "object": { "date": Date::from_millis(-1), "list": [1_i32, 2_i64, 3.0, null, { "y": true }] },
         "id": ObjectId::from_bytes([1; 12]),
         "binary": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0, 1, 255] },
         "uuid": bson::Binary { subtype: bson::spec::BinarySubtype::Uuid, bytes: vec![7; 16] },
@@ -96,11 +96,24 @@ pub async fn unknown_fields_survive_an_update(bench: Bench) {
     let mut fields = of_every_type();
     if !bench.limited {
         fields.insert("decimal", "12.340".parse::<bson::Decimal128>().unwrap());
-        fields.insert("pattern", bson::Regex { pattern: bson::cstr!("^a").into(), options: bson::cstr!("i").into() });
+        fields.insert(
+            "pattern",
+            bson::Regex {
+                pattern: bson::cstr!("^a").into(),
+                options: bson::cstr!("i").into(),
+            },
+        );
+        fields.insert(
+            "nested",
+            Bson::Array(vec![Bson::Array(vec![1.into(), Bson::Int64(1)])]),
+        );
         fields.insert("operator", doc! { "$date": "not a date" });
     }
     let anything = bench.store.of::<Anything>();
-    let stored = Anything { id: "a".to_owned(), fields: fields.clone().into() };
+    let stored = Anything {
+        id: "a".to_owned(),
+        fields: fields.clone().into(),
+    };
     anything.insert(&stored).await.unwrap();
     let read = anything
         .update("a", |document: &mut Anything| {
@@ -118,7 +131,11 @@ pub async fn unknown_fields_survive_an_update(bench: Bench) {
         assert_eq!(read.get(name), Some(value), "{name}");
     }
     assert_eq!(read.len(), fields.len());
-    let found = anything.find_objects(eq("_id", "a")).await.unwrap().remove(0);
+    let found = anything
+        .find_objects(eq("_id", "a"))
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(found.get("id"), fields.get("id"));
     assert_eq!(found.get("large"), Some(&Bson::Int64(7)));
 }
@@ -133,7 +150,10 @@ pub async fn untouched_fields_keep_their_type(bench: Bench) {
     });
     let anything = bench.store.of::<Anything>();
     anything
-        .insert(&Anything { id: "a".to_owned(), fields: fields.clone().into() })
+        .insert(&Anything {
+            id: "a".to_owned(),
+            fields: fields.clone().into(),
+        })
         .await
         .unwrap();
     let narrow = bench.store.of::<Narrow>();
@@ -182,13 +202,26 @@ pub async fn untouched_fields_keep_their_type(bench: Bench) {
 
 pub async fn any_text_is_stored(bench: Bench) {
     let anything = bench.store.of::<Anything>();
-    let texts = ["", "ß ẞ Æther", "日本語", "👩‍👩‍👧", "a\0b", "\0", "\u{10ffff}", "line\nend\r\t", "'\"\\;--"];
+    let texts = [
+        "",
+        "ß ẞ Æther",
+        "日本語",
+        "👩‍👩‍👧",
+        "a\0b",
+        "\0",
+        "\u{10ffff}",
+        "line\nend\r\t",
+        "'\"\\;--",
+    ];
     for (number, text) in texts.into_iter().enumerate() {
         let document = Anything {
             id: format!("{number} {}", text.replace('\0', "0")),
-            fields: [("s".to_owned(), Value::from(text)), ("n".to_owned(), Value::Int32(0))]
-                .into_iter()
-                .collect::<Object>(),
+            fields: [
+                ("s".to_owned(), Value::from(text)),
+                ("n".to_owned(), Value::Int32(0)),
+            ]
+            .into_iter()
+            .collect::<Object>(),
         };
         anything.insert(&document).await.unwrap();
         let read = anything.get(&document.id).await.unwrap().unwrap();

@@ -40,7 +40,11 @@ async fn create(
     name: &str,
     model: IndexModel,
 ) -> Result<bool, StoreError> {
-    match documents.create_index(model).await.map_err(errors::classify) {
+    match documents
+        .create_index(model)
+        .await
+        .map_err(errors::classify)
+    {
         Ok(_) => Ok(true),
         Err(error @ StoreError::Unavailable { .. }) => Err(error),
         Err(error) => {

@@ -14,14 +14,14 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use mongodb::options::{
-    AuthMechanism, ClientOptions, ConnectionString, WriteConcern,
-};
+use mongodb::options::{AuthMechanism, ClientOptions, ConnectionString, WriteConcern};
 use mongodb::{Client, Database};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::engine::{Change, Engine, Stored};
-use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions, matching};
+use super::matching::{self, Matcher};
+use super::projection::project;
+use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions};
 use errors::{classify, duplicate_index};
 use filter::{Translation, both, ended, live};
 
@@ -71,7 +71,9 @@ impl Mongo {
         };
         for collection in collections {
             let text = indexes::build(&engine.documents(collection), collection).await?;
-            engine.collections.insert(collection.name, (*collection, text));
+            engine
+                .collections
+                .insert(collection.name, (*collection, text));
         }
         Ok(engine)
     }
@@ -87,12 +89,20 @@ impl Mongo {
         }
     }
 
-    /// The filter in the server's language, with the condition that documents have not expired.
-    fn condition(
+    /// What the server cannot evaluate; what it finds must then be checked with this.
+    fn remainder(
         &self,
         of: &'static Collection,
         filter: &Filter,
-    ) -> Result<Document, StoreError> {
+    ) -> Result<Option<Matcher>, StoreError> {
+        if self.turns.is_some() && filter::has_elem(filter) {
+            return Matcher::new(of, filter).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The filter in the server's language, with the condition that documents have not expired.
+    fn condition(&self, of: &'static Collection, filter: &Filter) -> Result<Document, StoreError> {
         let Some((_, text_index)) = self.collections.get(of.name).copied() else {
             return Err(StoreError::config(format!(
                 "the collection {} was not declared when the store was opened",
@@ -102,6 +112,7 @@ impl Mongo {
         let translation = Translation {
             collection: of,
             text_index,
+            without_elem: self.turns.is_some(),
         };
         Ok(both(translation.filter(filter)?, live(of, (self.clock)())))
     }
@@ -190,9 +201,15 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
         }
     }
     let mut settings = ClientOptions::parse(address).await.map_err(classify)?;
-    settings.app_name.get_or_insert_with(|| options.app_name.clone());
-    settings.max_pool_size.get_or_insert(options.max_connections);
-    settings.server_selection_timeout.get_or_insert(options.timeout);
+    settings
+        .app_name
+        .get_or_insert_with(|| options.app_name.clone());
+    settings
+        .max_pool_size
+        .get_or_insert(options.max_connections);
+    settings
+        .server_selection_timeout
+        .get_or_insert(options.timeout);
     settings.connect_timeout.get_or_insert(options.timeout);
     if settings.write_concern.is_none() {
         let mut concern = WriteConcern::majority();
@@ -216,6 +233,11 @@ fn incoming(raw: &RawDocument) -> Result<Stored, StoreError> {
         }
     }
     Ok(Stored { document, revision })
+}
+
+fn by_id(document: &RawDocument) -> Result<Document, StoreError> {
+    let id = document.get_str("_id").map_err(StoreError::engine)?;
+    Ok(doc! { "_id": { "$eq": id } })
 }
 
 fn outgoing(mut document: RawDocumentBuf) -> RawDocumentBuf {
@@ -310,42 +332,77 @@ fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
 impl Engine for Mongo {
     async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Stored>, StoreError> {
         let condition = self.condition(of, &super::eq("_id", id))?;
-        let found = self.documents(of).find_one(condition).await.map_err(classify)?;
+        let found = self
+            .documents(of)
+            .find_one(condition)
+            .await
+            .map_err(classify)?;
         found.map(|raw| incoming(&raw)).transpose()
     }
 
     async fn find(&self, of: &'static Collection, query: Query) -> Result<Vec<Stored>, StoreError> {
         let condition = self.condition(of, &query.filter)?;
+        let remainder = self.remainder(of, &query.filter)?;
         // For the server a limit of zero is none.
         if query.limit == Some(0) {
             return Ok(Vec::new());
         }
         let documents = self.documents(of);
         let mut find = documents.find(condition);
-        let sort = filter::sort(&query.sort)?;
+        let sort = filter::sort(&query.sort);
         if !sort.is_empty() {
             find = find.sort(sort);
         }
-        if query.skip > 0 {
-            find = find.skip(query.skip);
-        }
-        if let Some(limit) = query.limit {
-            find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        }
-        if let Some(paths) = &query.select {
-            find = find.projection(filter::projection(paths)?);
+        if remainder.is_none() {
+            if query.skip > 0 {
+                find = find.skip(query.skip);
+            }
+            if let Some(limit) = query.limit {
+                find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
+            }
+            if let Some(paths) = &query.select {
+                find = find.projection(filter::projection(paths));
+            }
         }
         let mut cursor = find.await.map_err(classify)?;
         let mut found = Vec::new();
+        let mut skip = query.skip;
         while cursor.advance().await.map_err(classify)? {
-            found.push(incoming(cursor.current())?);
+            let mut stored = incoming(cursor.current())?;
+            if let Some(matcher) = &remainder {
+                if !matcher.matches(&stored.document) {
+                    continue;
+                }
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                if let Some(paths) = &query.select {
+                    stored.document =
+                        project(&stored.document, paths).map_err(StoreError::engine)?;
+                }
+            }
+            found.push(stored);
+            let full = query
+                .limit
+                .is_some_and(|limit| u64::try_from(found.len()).is_ok_and(|count| count >= limit));
+            if full {
+                break;
+            }
         }
         Ok(found)
     }
 
     async fn count(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
         let condition = self.condition(of, &filter)?;
-        self.documents(of).count_documents(condition).await.map_err(classify)
+        if self.remainder(of, &filter)?.is_some() {
+            let found = self.find(of, Query::new(filter)).await?;
+            return Ok(u64::try_from(found.len()).unwrap_or(u64::MAX));
+        }
+        self.documents(of)
+            .count_documents(condition)
+            .await
+            .map_err(classify)
     }
 
     async fn insert(
@@ -416,8 +473,8 @@ impl Engine for Mongo {
         of: &'static Collection,
         change: Change<'_>,
     ) -> Result<bool, StoreError> {
-        let difference = Difference::between(&change.seen.document, change.new)
-            .map_err(StoreError::engine)?;
+        let difference =
+            Difference::between(&change.seen.document, change.new).map_err(StoreError::engine)?;
         let mut condition = doc! { "_id": { "$eq": change.id } };
         match change.seen.revision {
             0 => condition.insert(REVISION, doc! { "$exists": false }),
@@ -457,8 +514,14 @@ impl Engine for Mongo {
         of: &'static Collection,
         filter: Filter,
     ) -> Result<Option<RawDocumentBuf>, StoreError> {
-        let condition = self.condition(of, &filter)?;
+        let mut condition = self.condition(of, &filter)?;
         let _turn = self.turn().await;
+        if self.remainder(of, &filter)?.is_some() {
+            match self.find(of, Query::new(filter).limit(1)).await?.pop() {
+                Some(found) => condition = by_id(&found.document)?,
+                None => return Ok(None),
+            }
+        }
         let taken = self
             .documents(of)
             .find_one_and_delete(condition)
@@ -470,9 +533,21 @@ impl Engine for Mongo {
     }
 
     async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
-        let condition = self.condition(of, &filter)?;
+        let mut condition = self.condition(of, &filter)?;
         let _turn = self.turn().await;
-        let deleted = self.documents(of).delete_many(condition).await.map_err(classify)?;
+        if self.remainder(of, &filter)?.is_some() {
+            let found = self.find(of, Query::new(filter)).await?;
+            let ids: Vec<_> = found
+                .iter()
+                .filter_map(|found| found.document.get_str("_id").ok())
+                .collect();
+            condition = doc! { "_id": { "$in": ids } };
+        }
+        let deleted = self
+            .documents(of)
+            .delete_many(condition)
+            .await
+            .map_err(classify)?;
         Ok(deleted.deleted_count)
     }
 

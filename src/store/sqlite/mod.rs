@@ -157,7 +157,10 @@ fn table<'a>(
 
 /// Creates the directory and, readable by its owner alone, the file.
 fn create(path: &Path) -> Result<(), StoreError> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         fs::create_dir_all(parent).map_err(StoreError::unavailable)?;
     }
     let mut file = fs::OpenOptions::new();
@@ -322,7 +325,9 @@ impl Engine for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
         self.threads
             .read(|connection| {
-                connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?;
+                connection
+                    .prepare_cached("SELECT 1")?
+                    .query_row([], |_| Ok(()))?;
                 Ok(())
             })
             .await

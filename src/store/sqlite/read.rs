@@ -56,9 +56,9 @@ pub fn find(
     let plan = plan(table, &query.filter, &query.sort);
     let matcher = residual(table, &plan)?;
     let skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
-    let limit = query
-        .limit
-        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = query.limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
     let select = query.select.as_deref();
     if limit == 0 {
         return Ok(Vec::new());
@@ -67,7 +67,10 @@ pub fn find(
         let mut passed = 0;
         let mut found = Vec::new();
         scan(connection, table, &plan.source, now, &mut |row| {
-            if !matcher.as_ref().is_none_or(|matcher| matcher.matches(row.document)) {
+            if !matcher
+                .as_ref()
+                .is_none_or(|matcher| matcher.matches(row.document))
+            {
                 return Ok(ControlFlow::Continue(()));
             }
             if passed < skip {
@@ -86,7 +89,10 @@ pub fn find(
     let wanted = skip.saturating_add(limit);
     let mut found: Vec<(Vec<u8>, String, Stored)> = Vec::new();
     scan(connection, table, &plan.source, now, &mut |row| {
-        if matcher.as_ref().is_none_or(|matcher| matcher.matches(row.document)) {
+        if matcher
+            .as_ref()
+            .is_none_or(|matcher| matcher.matches(row.document))
+        {
             let key = sort_key(row.document, &query.sort);
             found.push((key, row.id.to_owned(), row.keep(select)?));
             // A page of a large collection must not hold the whole of it.
@@ -126,7 +132,10 @@ pub fn count(
     let matcher = residual(table, &plan)?;
     let mut count = 0;
     scan(connection, table, &plan.source, now, &mut |row| {
-        if matcher.as_ref().is_none_or(|matcher| matcher.matches(row.document)) {
+        if matcher
+            .as_ref()
+            .is_none_or(|matcher| matcher.matches(row.document))
+        {
             count += 1;
         }
         Ok(ControlFlow::Continue(()))
@@ -135,7 +144,11 @@ pub fn count(
 }
 
 fn plan(table: &Table, filter: &Filter, sort: &[(String, Order)]) -> Plan {
-    let indexes: Vec<_> = table.indexes.iter().map(|numbered| numbered.index).collect();
+    let indexes: Vec<_> = table
+        .indexes
+        .iter()
+        .map(|numbered| numbered.index)
+        .collect();
     Plan::new(&indexes, filter, sort)
 }
 

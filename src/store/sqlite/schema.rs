@@ -161,7 +161,10 @@ fn grow(connection: &Connection, collection: &'static Collection) -> Result<Tabl
         refresh_expiry(connection, &table)?;
     }
     for index in collection.indexes.iter().filter(|index| !index.text) {
-        let definition = format!("{ENTRY_FORMAT} {:?} {} {:?}", index.keys, index.unique, index.when);
+        let definition = format!(
+            "{ENTRY_FORMAT} {:?} {} {:?}",
+            index.keys, index.unique, index.when
+        );
         let (number, new) = declare(connection, &table, &mut known, &index.name(), &definition)?;
         let numbered = Numbered { index, number };
         if new {
@@ -213,7 +216,10 @@ fn forget(connection: &Connection, table: &Table, number: i64) -> Result<(), Sto
     for entries in [&table.sql.unique, &table.sql.plain] {
         connection.execute(&format!("DELETE FROM {entries} WHERE ix = ?1"), [number])?;
     }
-    connection.execute("DELETE FROM \"ueauth.declared\" WHERE number = ?1", [number])?;
+    connection.execute(
+        "DELETE FROM \"ueauth.declared\" WHERE number = ?1",
+        [number],
+    )?;
     Ok(())
 }
 
@@ -243,7 +249,10 @@ fn refresh_expiry(connection: &Connection, table: &Table) -> Result<(), StoreErr
     let mut ends: Vec<(i64, Option<i64>)> = Vec::new();
     let mut rows = documents.query([])?;
     while let Some(row) = rows.next()? {
-        ends.push((row.get(0)?, table.collection.end_of(stored(row.get_ref(1)?)?)));
+        ends.push((
+            row.get(0)?,
+            table.collection.end_of(stored(row.get_ref(1)?)?),
+        ));
     }
     for (row, end) in ends {
         update.execute(params![row, end])?;

@@ -189,7 +189,13 @@ fn transact(
         answers.push(finish);
         // After a serious failure the transaction is gone, and these statements say so.
         begun = begun
-            .and_then(|done| if keep { Ok(done) } else { run("ROLLBACK TO one") })
+            .and_then(|done| {
+                if keep {
+                    Ok(done)
+                } else {
+                    run("ROLLBACK TO one")
+                }
+            })
             .and_then(|_| run("RELEASE one"))
             .and_then(|_| run("SAVEPOINT one"));
     }

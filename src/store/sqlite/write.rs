@@ -230,7 +230,9 @@ fn remove(
     id: &str,
     document: &RawDocument,
 ) -> Result<(), StoreError> {
-    connection.prepare_cached(&table.sql.delete)?.execute([id])?;
+    connection
+        .prepare_cached(&table.sql.delete)?
+        .execute([id])?;
     for numbered in &table.indexes {
         for key in plan::entries(numbered.index, document) {
             schema::remove_entry(connection, table, numbered, &key, id)?;
