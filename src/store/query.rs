@@ -183,10 +183,12 @@ impl Filter {
             | Filter::Exists(path, _)
             | Filter::Contains(path, _)
             | Filter::StartsWith(path, _)
-            | Filter::EndsWith(path, _) => match path.is_empty() && an_element {
-                true => Ok(()),
-                false => check_path(path),
-            },
+            | Filter::EndsWith(path, _) => {
+                if an_element && path.is_empty() {
+                    return Ok(());
+                }
+                check_path(path)
+            }
             Filter::Elem(path, inner) => {
                 check_path(path)?;
                 inner.check_below(true)

@@ -186,9 +186,10 @@ pub fn ended(collection: &Collection, now: i64) -> Document {
         .iter()
         .map(|rule| doc! { rule.field: { "$lte": end(rule, now) } })
         .collect();
-    match parts.len() {
-        0 => nothing(),
-        _ => doc! { "$or": parts },
+    if parts.is_empty() {
+        nothing()
+    } else {
+        doc! { "$or": parts }
     }
 }
 
