@@ -49,6 +49,7 @@ suite! {
     conformance::concurrent_increments_are_not_lost,
     conformance::update_is_nothing_or_all,
     conformance::update_where_checks_its_filter_again,
+    conformance::a_change_to_another_field_is_noticed,
     conformance::take_has_one_winner,
     conformance::expired_documents_are_gone,
     conformance::expired_documents_free_their_keys,
