@@ -135,22 +135,21 @@ fn merge_array(
         } else {
             None
         };
-        match source.and_then(|index| Some((old.get(index)?, used.get_mut(index)?))) {
-            Some((kept, used)) => {
-                *used = true;
-                merged.push(*kept);
-            }
-            None => {
-                let item = match (old.get(position), before.get(position)) {
-                    // With as many elements as before, a changed one is the one in its place.
-                    (Some(old), Some(known)) if paired && after.len() == before.len() => {
-                        merge_value(*old, Some(*known), *new)?
-                    }
-                    _ => (*new).into(),
-                };
-                merged.push(item);
-            }
+        if let Some((kept, used)) =
+            source.and_then(|index| Some((old.get(index)?, used.get_mut(index)?)))
+        {
+            *used = true;
+            merged.push(*kept);
+            continue;
         }
+        let item = match (old.get(position), before.get(position)) {
+            // With as many elements as before, a changed one is the one in its place.
+            (Some(old), Some(known)) if paired && after.len() == before.len() => {
+                merge_value(*old, Some(*known), *new)?
+            }
+            _ => (*new).into(),
+        };
+        merged.push(item);
     }
     Ok(merged)
 }

@@ -316,3 +316,50 @@ fn through<'a>(
         step(Some(item), below, expand, visit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, doc};
+
+    use super::super::{Collection, eq, exists, gte, ne};
+    use super::*;
+
+    const NONE: Collection = Collection {
+        name: "none",
+        indexes: &[],
+        expiry: &[],
+    };
+
+    fn matches(document: bson::Document, filter: &Filter) -> bool {
+        let document = RawDocumentBuf::try_from(document).unwrap();
+        Matcher::new(&NONE, filter).unwrap().matches(&document)
+    }
+
+    #[test]
+    fn null_below_arrays() {
+        let filter = eq("a.b", Value::Null);
+        assert!(matches(doc! { "a": 1 }, &filter));
+        assert!(matches(doc! { "a": [{ "c": 1 }] }, &filter));
+        assert!(!matches(doc! { "a": [] }, &filter));
+        assert!(!matches(doc! { "a": [1] }, &filter));
+        assert!(!matches(doc! { "a": [[{ "c": 1 }]] }, &filter));
+        assert!(!matches(doc! { "a": [] }, &exists("a.b", true)));
+    }
+
+    #[test]
+    fn positions_in_arrays() {
+        let document = doc! { "a": [{ "b": 1 }, { "b": 2 }], "n": [5, 6] };
+        assert!(matches(document.clone(), &eq("a.1.b", 2)));
+        assert!(!matches(document.clone(), &eq("a.1.b", 1)));
+        assert!(matches(document.clone(), &eq("n.0", 5)));
+        assert!(ne("n.0", 6) != eq("n.0", 5) && matches(document, &ne("n.0", 6)));
+    }
+
+    #[test]
+    fn no_number_compares_with_what_is_none() {
+        let document = doc! { "a": f64::NAN };
+        assert!(matches(document.clone(), &eq("a", f64::NAN)));
+        assert!(!matches(document.clone(), &gte("a", 0)));
+        assert!(!matches(document, &super::super::lt("a", 0)));
+    }
+}

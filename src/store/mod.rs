@@ -249,6 +249,7 @@ impl<T: Document> Docs<T> {
 
     /// How many documents match.
     pub async fn count(&self, filter: Filter) -> Result<u64, StoreError> {
+        filter.check()?;
         let counted = self.shared.engine.count(T::COLLECTION, filter).await;
         self.shared.note(counted)
     }
@@ -325,6 +326,7 @@ impl<T: Document> Docs<T> {
 
     /// Removes a matching document and returns it; of many callers exactly one gets it.
     pub async fn take(&self, filter: Filter) -> Result<Option<T>, StoreError> {
+        filter.check()?;
         let taken = self.shared.engine.take(T::COLLECTION, filter).await;
         self.shared
             .note(taken)?
@@ -339,11 +341,13 @@ impl<T: Document> Docs<T> {
 
     /// Removes all matching documents and returns how many there were.
     pub async fn delete_many(&self, filter: Filter) -> Result<u64, StoreError> {
+        filter.check()?;
         let deleted = self.shared.engine.delete(T::COLLECTION, filter).await;
         self.shared.note(deleted)
     }
 
     async fn matching(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
+        query.check()?;
         let found = self.shared.engine.find(T::COLLECTION, query).await;
         self.shared.note(found)
     }

@@ -26,6 +26,8 @@ pub enum Source {
         position: usize,
         ranges: Vec<(Vec<u8>, Vec<u8>)>,
         order: Option<Order>,
+        /// Every key of the index has one of the values asked for.
+        exact: bool,
     },
 }
 
@@ -109,6 +111,7 @@ impl Plan {
                         position: best.position,
                         ranges: best.ranges,
                         order: best.order,
+                        exact: best.exact,
                     },
                 },
             )
@@ -172,6 +175,7 @@ struct Candidate {
     score: usize,
     ranges: Vec<(Vec<u8>, Vec<u8>)>,
     order: Option<Order>,
+    exact: bool,
     used: Vec<usize>,
 }
 
@@ -243,6 +247,7 @@ impl Candidate {
             score,
             ranges,
             order,
+            exact: rest.is_empty(),
             used,
         })
     }
@@ -302,12 +307,12 @@ fn equals(wanted: &str, conjuncts: &[&Filter]) -> Option<(usize, Vec<Vec<u8>>)> 
 /// One bound only: the elements of an array may satisfy two bounds separately.
 fn range(wanted: &str, conjuncts: &[&Filter]) -> Option<(usize, Vec<u8>, Vec<u8>)> {
     conjuncts.iter().enumerate().find_map(|(position, filter)| {
-        let (path, value) = match filter {
-            Filter::Gt(path, value)
-            | Filter::Gte(path, value)
-            | Filter::Lt(path, value)
-            | Filter::Lte(path, value) => (path, value),
-            _ => return None,
+        let (Filter::Gt(path, value)
+        | Filter::Gte(path, value)
+        | Filter::Lt(path, value)
+        | Filter::Lte(path, value)) = filter
+        else {
+            return None;
         };
         if path != wanted || matches!(value, Value::Null) {
             return None;
@@ -358,4 +363,73 @@ fn order(rest: &[(&str, bool)], sort: &[(String, Order)]) -> Option<Order> {
     [Order::Ascending, Order::Descending]
         .into_iter()
         .find(|wanted| same(*wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{and, any_of, eq, gt, lt};
+    use super::*;
+
+    const BY_MAIL: Index = Index::unique(&["email", "group"]);
+    const BY_RANK: Index = Index::plain(&["group", "-rank"]);
+    const BY_SLUG: Index = Index::unique(&["group", "slug"]).when_set("slug");
+
+    fn plan(filter: &Filter, sort: &[(&str, Order)]) -> (String, bool, bool) {
+        let sort: Vec<_> = sort
+            .iter()
+            .map(|(path, order)| ((*path).to_owned(), *order))
+            .collect();
+        let plan = Plan::new(&[&BY_MAIL, &BY_RANK, &BY_SLUG], filter, &sort);
+        let source = match plan.source {
+            Source::All(_) => "all".to_owned(),
+            Source::Ids(ids) => ids.join(" "),
+            Source::Entries {
+                position, ranges, ..
+            } => format!("{position} in {}", ranges.len()),
+        };
+        (source, plan.residual.is_some(), plan.sorted)
+    }
+
+    #[test]
+    fn the_best_index_is_used() {
+        let said = |source: &str, residual, sorted| (source.to_owned(), residual, sorted);
+        let group = eq("group", "g");
+        assert_eq!(plan(&Filter::All, &[]), said("all", false, true));
+        assert_eq!(plan(&eq("rank", 1), &[]), said("all", true, true));
+        let both = group.clone() & eq("email", "e");
+        assert_eq!(plan(&both, &[]), said("0 in 1", false, true));
+        let three = any_of("email", ["a", "b", "c"]) & group.clone();
+        assert_eq!(plan(&three, &[]), said("0 in 3", false, true));
+        assert_eq!(
+            plan(&group, &[("rank", Order::Descending)]),
+            said("1 in 1", false, true)
+        );
+        assert_eq!(
+            plan(&group, &[("rank", Order::Ascending)]),
+            said("1 in 1", false, true)
+        );
+        assert_eq!(plan(&group, &[("name", Order::Ascending)]).2, false);
+        let slug = group.clone() & eq("slug", "s");
+        assert_eq!(plan(&slug, &[]), said("2 in 1", false, true));
+        let no_slug = group.clone() & eq("slug", Value::Null);
+        assert_eq!(plan(&no_slug, &[]), said("1 in 1", true, true));
+        let id = and([eq("_id", "x"), group]);
+        assert_eq!(
+            plan(&id, &[("rank", Order::Ascending)]),
+            said("x", true, false)
+        );
+        assert_eq!(
+            plan(&(gt("email", "a") & lt("email", "c")), &[]),
+            said("0 in 1", true, true)
+        );
+    }
+
+    #[test]
+    fn an_array_has_an_entry_for_each_element() {
+        let document = bson::rawdoc! { "a": [1, 2, 2], "b": "x" };
+        assert_eq!(entries(&Index::plain(&["a", "b"]), &document).len(), 2);
+        let document = bson::rawdoc! { "a": [], "b": "x" };
+        assert_eq!(entries(&Index::plain(&["a", "b"]), &document).len(), 1);
+        assert_eq!(entries(&Index::text(&["b"]), &document).len(), 0);
+    }
 }

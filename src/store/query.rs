@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::BitAnd;
 
-use super::Value;
+use super::{StoreError, Value};
 
 /// A field path; dots descend into objects and into the elements of arrays.
 pub type Path = Cow<'static, str>;
@@ -164,6 +164,56 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Refuses paths that an engine could take for something else than fields.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.check_below(false)
+    }
+
+    fn check_below(&self, an_element: bool) -> Result<(), StoreError> {
+        match self {
+            Filter::All | Filter::Text(_) => Ok(()),
+            Filter::Eq(path, _)
+            | Filter::Ne(path, _)
+            | Filter::Gt(path, _)
+            | Filter::Gte(path, _)
+            | Filter::Lt(path, _)
+            | Filter::Lte(path, _)
+            | Filter::In(path, _)
+            | Filter::Exists(path, _)
+            | Filter::Contains(path, _)
+            | Filter::StartsWith(path, _)
+            | Filter::EndsWith(path, _) => {
+                if an_element && path.is_empty() {
+                    return Ok(());
+                }
+                check_path(path)
+            }
+            Filter::Elem(path, inner) => {
+                check_path(path)?;
+                inner.check_below(true)
+            }
+            Filter::And(filters) | Filter::Or(filters) => filters
+                .iter()
+                .try_for_each(|filter| filter.check_below(an_element)),
+            Filter::Not(filter) => filter.check_below(an_element),
+        }
+    }
+}
+
+fn check_path(path: &str) -> Result<(), StoreError> {
+    let sound = path
+        .split('.')
+        .all(|name| !name.is_empty() && !name.starts_with('$') && !name.contains('\0'));
+    if sound {
+        Ok(())
+    } else {
+        Err(StoreError::config(
+            "a field path of the query has an empty or reserved name",
+        ))
+    }
+}
+
 impl BitAnd for Filter {
     type Output = Filter;
 
@@ -230,6 +280,15 @@ impl Query {
     pub fn select<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
         self.select = Some(paths.into_iter().map(Into::into).collect());
         self
+    }
+}
+
+impl Query {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.filter.check()?;
+        let sorted = self.sort.iter().map(|(path, _)| path);
+        let selected = self.select.iter().flatten();
+        sorted.chain(selected).try_for_each(|path| check_path(path))
     }
 }
 

@@ -287,15 +287,12 @@ impl IntoIterator for Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            let mut map = serializer.serialize_map(Some(self.0.len()))?;
-            for (key, value) in &self.0 {
-                map.serialize_entry(key, &Plain(value))?;
-            }
-            map.end()
-        } else {
-            self.0.serialize(serializer)
+        // When flattened, only the values learn whether the format is a human-readable one.
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, &Plain(value))?;
         }
+        map.end()
     }
 }
 
@@ -346,6 +343,9 @@ struct Plain<'a>(&'a Bson);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
         match self.0 {
             Bson::Double(number) => match whole(*number) {
                 Some(integer) => serializer.serialize_i64(integer),
@@ -550,5 +550,143 @@ fn special(key: &str, value: &Bson, fields: &Document) -> Option<Bson> {
         ("$minKey", Bson::Int32(1)) => Some(Bson::MinKey),
         ("$maxKey", Bson::Int32(1)) => Some(Bson::MaxKey),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_iso_8601() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_709_210_096_007, "2024-02-29T12:34:56.007Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
+            (-62_167_219_200_001, "-000001-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "+010000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Date::from_millis(millis).to_iso(), text);
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_many_forms() {
+        let noon = Some(Date::from_millis(1_709_210_096_000));
+        for text in [
+            "2024-02-29T12:34:56Z",
+            "2024-02-29T12:34:56.000Z",
+            "2024-02-29T12:34:56.000000000+00:00",
+            "2024-02-29T14:34:56+02:00",
+            "2024-02-29T12:34:56",
+            "2024-02-29 12:34:56",
+            " 2024-02-29T12:34:56Z ",
+        ] {
+            assert_eq!(Date::parse(text), noon, "{text}");
+        }
+        assert_eq!(
+            Date::parse("1970-01-02"),
+            Some(Date::from_millis(86_400_000))
+        );
+        for text in ["", "tomorrow", "2023-02-29T00:00:00Z", "12", "ééééééééééé"] {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Flat {
+        at: Date,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Inner {
+        also: Option<Date>,
+        #[serde(default, deserialize_with = "optional_integer")]
+        count: Option<i64>,
+        #[serde(flatten)]
+        rest: Object,
+    }
+
+    #[test]
+    fn dates_survive_flattening_in_both_formats() {
+        let date = Date::from_millis(1_709_210_096_007);
+        let flat = Flat {
+            at: date,
+            inner: Inner {
+                also: Some(date),
+                count: Some(5),
+                rest: doc! { "later": date, "list": [{ "n": 1_i64 }] }.into(),
+            },
+        };
+        let stored = bson::serialize_to_raw_document_buf(&flat).unwrap();
+        for field in ["at", "also", "later"] {
+            assert!(stored.get_datetime(field).is_ok(), "{field}: {stored:?}");
+        }
+        let read: Flat = bson::deserialize_from_slice(stored.as_bytes()).unwrap();
+        assert_eq!(read, flat);
+        let json = serde_json::to_string(&flat).unwrap();
+        assert_eq!(
+            json,
+            r#"{"at":"2024-02-29T12:34:56.007Z","also":"2024-02-29T12:34:56.007Z","count":5,"later":"2024-02-29T12:34:56.007Z","list":[{"n":1}]}"#
+        );
+        let read: Flat = serde_json::from_str(&json).unwrap();
+        assert_eq!((read.at, read.inner.also), (date, Some(date)));
+        for form in [
+            r#"{"at":{"$date":"2024-02-29T12:34:56.007Z"}}"#,
+            r#"{"at":1709210096007}"#,
+        ] {
+            assert_eq!(
+                serde_json::from_str::<Flat>(form).unwrap().at,
+                date,
+                "{form}"
+            );
+        }
+        assert!(serde_json::from_str::<Flat>(r#"{"at":"soon"}"#).is_err());
+    }
+
+    #[test]
+    fn integers_may_be_stored_as_doubles() {
+        let read = |value: Bson| {
+            let document = doc! { "at": Date::from_millis(0), "count": value };
+            let bytes = bson::serialize_to_vec(&document).unwrap();
+            bson::deserialize_from_slice::<Flat>(&bytes).map(|flat| flat.inner.count)
+        };
+        assert_eq!(
+            read(Bson::Double(1_700_000_000_000.0)).unwrap(),
+            Some(1_700_000_000_000)
+        );
+        assert_eq!(read(Bson::Int32(-1)).unwrap(), Some(-1));
+        assert_eq!(read(Bson::Null).unwrap(), None);
+        assert!(read(Bson::Double(0.5)).is_err());
+        assert!(read(Bson::String("1".to_owned())).is_err());
+    }
+
+    #[test]
+    fn json_is_plain() {
+        let object = Object::from(doc! {
+            "id": bson::oid::ObjectId::from_bytes([0xab; 12]),
+            "whole": 1_700_000_000_000.0,
+            "part": 0.5,
+            "binary": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1, 2] },
+            "none": null,
+        });
+        assert_eq!(
+            serde_json::to_string(&object).unwrap(),
+            r#"{"id":"abababababababababababab","whole":1700000000000,"part":0.5,"binary":"AQI=","none":null}"#
+        );
+        let odd = serde_json::json!({ "a": { "$oid": "zzz" }, "b": { "$date": { "c": 1 } }, "n": 5_000_000_000_i64 });
+        let read = Object::from_json(&odd).unwrap();
+        assert_eq!(read.to_json(), odd);
+        assert_eq!(read.get("n"), Some(&Bson::Int64(5_000_000_000)));
+        let bytes = bson::serialize_to_vec(&read).unwrap();
+        assert_eq!(
+            bson::deserialize_from_slice::<Object>(&bytes).unwrap(),
+            read
+        );
     }
 }

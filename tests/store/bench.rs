@@ -119,6 +119,7 @@ impl Document for Anything {
 
 pub struct Bench {
     pub store: Store,
+    pub url: String,
     time: Arc<AtomicI64>,
     /// The server lacks partial indexes, field names with dots, and some rarer comparisons.
     pub limited: bool,
@@ -155,6 +156,7 @@ impl Bench {
             .unwrap();
         Self {
             store,
+            url: url.to_owned(),
             time,
             limited,
             _directory: directory,
@@ -170,7 +172,7 @@ pub fn options(url: &str, time: &Arc<AtomicI64>) -> StoreOptions {
     let time = Arc::clone(time);
     let clock: Clock = Arc::new(move || time.load(Ordering::SeqCst));
     let mut options = StoreOptions::new(url, clock);
-    options.timeout = Duration::from_secs(60);
+    options.timeout = Duration::from_mins(1);
     options
 }
 
@@ -178,15 +180,16 @@ pub fn options(url: &str, time: &Arc<AtomicI64>) -> StoreOptions {
 pub struct Ferret {
     pub port: u16,
     process: Child,
-    _directory: Option<TempDir>,
+    /// Kept so that the server's files last as long as the server.
+    directory: Option<TempDir>,
 }
 
 impl Ferret {
     pub fn find() -> Option<PathBuf> {
         let named = std::env::var_os("UEAUTH_TEST_FERRETDB").map(PathBuf::from);
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools/ferretdb");
-        let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .map(|directory| directory.join("ferretdb"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path = std::env::split_paths(&path).map(|directory| directory.join("ferretdb"));
         named
             .into_iter()
             .chain([built])
@@ -212,7 +215,7 @@ impl Ferret {
         Ok(Self {
             port,
             process,
-            _directory: None,
+            directory: None,
         })
     }
 
@@ -246,6 +249,8 @@ fn database() -> String {
     format!("test_{}", uuid::Uuid::new_v4().simple())
 }
 
+static SERVER: OnceLock<Option<Ferret>> = OnceLock::new();
+
 fn server_address() -> Option<(String, bool)> {
     if let Ok(address) = std::env::var("UEAUTH_TEST_MONGODB_URI") {
         let (base, query) = address.split_once('?').unwrap_or((&address, ""));
@@ -253,11 +258,10 @@ fn server_address() -> Option<(String, bool)> {
         let hosts = rest.split('/').next().unwrap();
         return Some((format!("{scheme}://{hosts}/{}?{query}", database()), false));
     }
-    static SERVER: OnceLock<Option<Ferret>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let directory = tempfile::tempdir().ok()?;
         let mut server = Ferret::start(free_port(), directory.path()).ok()?;
-        server._directory = Some(directory);
+        server.directory = Some(directory);
         Some(server)
     });
     let Some(server) = server else {

@@ -237,6 +237,32 @@ pub async fn update_where_checks_its_filter_again(bench: Bench) {
     assert_eq!(winners, 1);
 }
 
+pub async fn a_change_to_another_field_is_noticed(bench: Bench) {
+    let items = bench.store.of::<Item>();
+    items.insert(&Item::new("a")).await.unwrap();
+    let mut runs = 0;
+    let updated = items
+        .update("a", |item: &mut Item| {
+            runs += 1;
+            if runs == 1 {
+                let other = items.update("a", |item: &mut Item| {
+                    item.extra.insert("limit", 5);
+                    Ok::<_, StoreError>(())
+                });
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(other))?;
+            }
+            item.rank = if item.extra.contains_key("limit") {
+                5
+            } else {
+                100
+            };
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    assert_eq!(updated.unwrap().unwrap().rank, 5);
+    assert_eq!(runs, 2);
+}
+
 pub async fn take_has_one_winner(bench: Bench) {
     let items = bench.store.of::<Item>();
     items

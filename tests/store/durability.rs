@@ -143,7 +143,7 @@ async fn killed_writer() {
         .map(|writer| {
             let items = store.of::<Item>();
             tokio::spawn(async move {
-                for number in 0..WRITES / WRITERS + 1 {
+                for number in 0..=WRITES / WRITERS {
                     let id = format!("{writer}-{number}");
                     items.insert(&Item::new(&id)).await.unwrap();
                     println!("acknowledged {id}");

@@ -62,7 +62,7 @@ pub fn cases() -> Vec<(Filter, &'static str)> {
         (gt("n", "1"), "f"),
         (gte("d", day(2)), "bc"),
         (lt("d", day(2)), "a"),
-        (gt("s", "a"), "bf"),
+        (gt("s", "a"), "bfg"),
         (lt("s", "B"), "aceh"),
         (and([gt("n", 5), lt("n", 2)]), "e"),
         (gt("a.b", 1), "bce"),

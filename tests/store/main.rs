@@ -3,11 +3,16 @@
 //! The server engine runs against `UEAUTH_TEST_MONGODB_URI` if that is set, else against a
 //! `FerretDB` found by `UEAUTH_TEST_FERRETDB`, in `target/tools`, or on the `PATH`.
 
+// Clippy does not take helper functions of an integration test for test code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::assigning_clones)]
+
 mod agreement;
 mod bench;
 mod conformance;
 mod durability;
 mod filters;
+mod foreign;
 mod outage;
 mod shapes;
 
@@ -44,6 +49,7 @@ suite! {
     conformance::concurrent_increments_are_not_lost,
     conformance::update_is_nothing_or_all,
     conformance::update_where_checks_its_filter_again,
+    conformance::a_change_to_another_field_is_noticed,
     conformance::take_has_one_winner,
     conformance::expired_documents_are_gone,
     conformance::expired_documents_free_their_keys,

@@ -16,6 +16,10 @@ pub fn duplicate_index(error: &Error) -> Option<String> {
             &error.message
         }
         ErrorKind::Command(error) if error.code == DUPLICATE_KEY => &error.message,
+        // FerretDB passes on what its database says about an update.
+        ErrorKind::Command(error) if error.message.contains("UNIQUE constraint failed") => {
+            return Some(String::new());
+        }
         ErrorKind::InsertMany(error) => {
             let first = error.write_errors.as_ref()?.first()?;
             (first.code == DUPLICATE_KEY).then_some(&first.message)?

@@ -10,6 +10,8 @@ pub struct Translation<'a> {
     pub collection: &'a Collection,
     /// Whether the server has the collection's text index.
     pub text_index: bool,
+    /// Whether to leave out conditions with [`Filter::Elem`], which are then checked here.
+    pub without_elem: bool,
 }
 
 impl Translation<'_> {
@@ -23,6 +25,9 @@ impl Translation<'_> {
             .count();
         let mut parts = Vec::new();
         for part in conjuncts {
+            if self.without_elem && has_elem(part) {
+                continue;
+            }
             parts.push(match part {
                 Filter::Text(text) if self.text_index && searches == 1 => {
                     let terms: Vec<String> = words(text).collect();
@@ -51,11 +56,15 @@ impl Translation<'_> {
                 } else {
                     self.part(inner)?
                 };
-                Ok(doc! { checked(path)?: { "$elemMatch": inner } })
+                Ok(doc! { path.as_ref(): { "$elemMatch": inner } })
+            }
+            // $ne says the same, but FerretDB applies it to each element of an array on its own.
+            Filter::Ne(path, value) => {
+                Ok(doc! { "$nor": [{ path.as_ref(): { "$eq": value.clone() } }] })
             }
             leaf => {
                 let (path, condition) = condition(leaf)?;
-                Ok(doc! { checked(path)?: condition })
+                Ok(doc! { path: condition })
             }
         }
     }
@@ -76,6 +85,16 @@ impl Translation<'_> {
             .map(|path| doc! { path: { "$regex": &pattern, "$options": "i" } })
             .collect();
         doc! { "$or": parts }
+    }
+}
+
+/// Whether the filter looks into single elements of an array.
+pub fn has_elem(filter: &Filter) -> bool {
+    match filter {
+        Filter::Elem(..) => true,
+        Filter::And(filters) | Filter::Or(filters) => filters.iter().any(has_elem),
+        Filter::Not(filter) => has_elem(filter),
+        _ => false,
     }
 }
 
@@ -100,25 +119,11 @@ fn nothing() -> Document {
     doc! { "_id": { "$in": [] } }
 }
 
-/// A path that cannot be taken for an operator.
-pub fn checked(path: &str) -> Result<&str, StoreError> {
-    let sound = path
-        .split('.')
-        .all(|name| !name.is_empty() && !name.starts_with('$') && !name.contains('\0'));
-    if sound {
-        Ok(path)
-    } else {
-        Err(StoreError::config(
-            "a field path of the query has an empty or reserved name",
-        ))
-    }
-}
-
 fn condition(leaf: &Filter) -> Result<(&str, Document), StoreError> {
     let pattern = |pattern: String| doc! { "$regex": pattern, "$options": "i" };
     let (path, condition) = match leaf {
         Filter::Eq(path, value) => (path, doc! { "$eq": value.clone() }),
-        Filter::Ne(path, value) => (path, doc! { "$ne": value.clone() }),
+        Filter::Ne(path, value) => (path, doc! { "$not": { "$eq": value.clone() } }),
         Filter::Gt(path, value) => (path, doc! { "$gt": value.clone() }),
         Filter::Gte(path, value) => (path, doc! { "$gte": value.clone() }),
         Filter::Lt(path, value) => (path, doc! { "$lt": value.clone() }),
@@ -181,9 +186,10 @@ pub fn ended(collection: &Collection, now: i64) -> Document {
         .iter()
         .map(|rule| doc! { rule.field: { "$lte": end(rule, now) } })
         .collect();
-    match parts.len() {
-        0 => nothing(),
-        _ => doc! { "$or": parts },
+    if parts.is_empty() {
+        nothing()
+    } else {
+        doc! { "$or": parts }
     }
 }
 
@@ -195,7 +201,7 @@ pub fn both(left: Document, right: Document) -> Document {
     all(vec![left, right])
 }
 
-pub fn sort(sort: &[(String, Order)]) -> Result<Document, StoreError> {
+pub fn sort(sort: &[(String, Order)]) -> Document {
     let mut keys = Document::new();
     for (path, order) in sort {
         let direction = match order {
@@ -203,16 +209,16 @@ pub fn sort(sort: &[(String, Order)]) -> Result<Document, StoreError> {
             Order::Descending => -1,
         };
         if !keys.contains_key(path) {
-            keys.insert(checked(path)?, direction);
+            keys.insert(path, direction);
         }
     }
     if !keys.is_empty() && !keys.contains_key("_id") {
         keys.insert("_id", 1);
     }
-    Ok(keys)
+    keys
 }
 
-pub fn projection(paths: &[String]) -> Result<Document, StoreError> {
+pub fn projection(paths: &[String]) -> Document {
     let mut fields = doc! { "_id": 1, super::REVISION: 1 };
     for path in paths {
         // A server refuses a path next to one that contains it.
@@ -221,8 +227,8 @@ pub fn projection(paths: &[String]) -> Result<Document, StoreError> {
                 .is_some_and(|rest| rest.starts_with('.'))
         });
         if !contained {
-            fields.insert(checked(path)?, 1);
+            fields.insert(path, 1);
         }
     }
-    Ok(fields)
+    fields
 }

@@ -19,7 +19,9 @@ use mongodb::{Client, Database};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::engine::{Change, Engine, Stored};
-use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions, matching};
+use super::matching::{self, Matcher};
+use super::projection::project;
+use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions};
 use errors::{classify, duplicate_index};
 use filter::{Translation, both, ended, live};
 
@@ -87,6 +89,18 @@ impl Mongo {
         }
     }
 
+    /// What the server cannot evaluate; what it finds must then be checked with this.
+    fn remainder(
+        &self,
+        of: &'static Collection,
+        filter: &Filter,
+    ) -> Result<Option<Matcher>, StoreError> {
+        if self.turns.is_some() && filter::has_elem(filter) {
+            return Matcher::new(of, filter).map(Some);
+        }
+        Ok(None)
+    }
+
     /// The filter in the server's language, with the condition that documents have not expired.
     fn condition(&self, of: &'static Collection, filter: &Filter) -> Result<Document, StoreError> {
         let Some((_, text_index)) = self.collections.get(of.name).copied() else {
@@ -98,6 +112,7 @@ impl Mongo {
         let translation = Translation {
             collection: of,
             text_index,
+            without_elem: self.turns.is_some(),
         };
         Ok(both(translation.filter(filter)?, live(of, (self.clock)())))
     }
@@ -220,6 +235,11 @@ fn incoming(raw: &RawDocument) -> Result<Stored, StoreError> {
     Ok(Stored { document, revision })
 }
 
+fn by_id(document: &RawDocument) -> Result<Document, StoreError> {
+    let id = document.get_str("_id").map_err(StoreError::engine)?;
+    Ok(doc! { "_id": { "$eq": id } })
+}
+
 fn outgoing(mut document: RawDocumentBuf) -> RawDocumentBuf {
     document.append(bson::cstr!("__rev"), revision());
     document
@@ -322,35 +342,63 @@ impl Engine for Mongo {
 
     async fn find(&self, of: &'static Collection, query: Query) -> Result<Vec<Stored>, StoreError> {
         let condition = self.condition(of, &query.filter)?;
+        let remainder = self.remainder(of, &query.filter)?;
         // For the server a limit of zero is none.
         if query.limit == Some(0) {
             return Ok(Vec::new());
         }
         let documents = self.documents(of);
         let mut find = documents.find(condition);
-        let sort = filter::sort(&query.sort)?;
+        let sort = filter::sort(&query.sort);
         if !sort.is_empty() {
             find = find.sort(sort);
         }
-        if query.skip > 0 {
-            find = find.skip(query.skip);
-        }
-        if let Some(limit) = query.limit {
-            find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        }
-        if let Some(paths) = &query.select {
-            find = find.projection(filter::projection(paths)?);
+        if remainder.is_none() {
+            if query.skip > 0 {
+                find = find.skip(query.skip);
+            }
+            if let Some(limit) = query.limit {
+                find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
+            }
+            if let Some(paths) = &query.select {
+                find = find.projection(filter::projection(paths));
+            }
         }
         let mut cursor = find.await.map_err(classify)?;
         let mut found = Vec::new();
+        let mut skip = query.skip;
         while cursor.advance().await.map_err(classify)? {
-            found.push(incoming(cursor.current())?);
+            let mut stored = incoming(cursor.current())?;
+            if let Some(matcher) = &remainder {
+                if !matcher.matches(&stored.document) {
+                    continue;
+                }
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                if let Some(paths) = &query.select {
+                    stored.document =
+                        project(&stored.document, paths).map_err(StoreError::engine)?;
+                }
+            }
+            found.push(stored);
+            let full = query
+                .limit
+                .is_some_and(|limit| u64::try_from(found.len()).is_ok_and(|count| count >= limit));
+            if full {
+                break;
+            }
         }
         Ok(found)
     }
 
     async fn count(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
         let condition = self.condition(of, &filter)?;
+        if self.remainder(of, &filter)?.is_some() {
+            let found = self.find(of, Query::new(filter)).await?;
+            return Ok(u64::try_from(found.len()).unwrap_or(u64::MAX));
+        }
         self.documents(of)
             .count_documents(condition)
             .await
@@ -466,8 +514,14 @@ impl Engine for Mongo {
         of: &'static Collection,
         filter: Filter,
     ) -> Result<Option<RawDocumentBuf>, StoreError> {
-        let condition = self.condition(of, &filter)?;
+        let mut condition = self.condition(of, &filter)?;
         let _turn = self.turn().await;
+        if self.remainder(of, &filter)?.is_some() {
+            match self.find(of, Query::new(filter).limit(1)).await?.pop() {
+                Some(found) => condition = by_id(&found.document)?,
+                None => return Ok(None),
+            }
+        }
         let taken = self
             .documents(of)
             .find_one_and_delete(condition)
@@ -479,8 +533,16 @@ impl Engine for Mongo {
     }
 
     async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
-        let condition = self.condition(of, &filter)?;
+        let mut condition = self.condition(of, &filter)?;
         let _turn = self.turn().await;
+        if self.remainder(of, &filter)?.is_some() {
+            let found = self.find(of, Query::new(filter)).await?;
+            let ids: Vec<_> = found
+                .iter()
+                .filter_map(|found| found.document.get_str("_id").ok())
+                .collect();
+            condition = doc! { "_id": { "$in": ids } };
+        }
         let deleted = self
             .documents(of)
             .delete_many(condition)

@@ -98,16 +98,25 @@ impl Sqlite {
             create(path)?;
             lock = hold(path);
         }
-        let mut writer = connect(&place)?;
+        let mut writer = connect(&place, PATIENCE)?;
         let tables = schema::prepare(&mut writer, collections)?;
-        let readers = match place {
-            Place::Memory => Vec::new(),
-            Place::File(_) => (0..options.readers.max(1))
-                .map(|_| connect(&place))
-                .collect::<Result<_, _>>()?,
+        let (readers, at_hand) = match place {
+            Place::Memory => (Vec::new(), Vec::new()),
+            Place::File(_) => {
+                let connections = |count: usize, patience| {
+                    (0..count)
+                        .map(|_| connect(&place, patience))
+                        .collect::<Result<Vec<_>, _>>()
+                };
+                let threads = std::thread::available_parallelism().map_or(2, usize::from);
+                (
+                    connections(options.readers.max(1), PATIENCE)?,
+                    connections(threads.min(8), Duration::ZERO)?,
+                )
+            }
         };
         Ok(Self {
-            threads: Threads::start(writer, readers)?,
+            threads: Threads::start(writer, readers, at_hand)?,
             tables: Arc::new(tables),
             clock: Arc::clone(&options.clock),
             _lock: lock,
@@ -186,7 +195,7 @@ fn hold(path: &Path) -> Option<fs::File> {
     Some(file)
 }
 
-fn connect(place: &Place) -> Result<Connection, StoreError> {
+fn connect(place: &Place, patience: Duration) -> Result<Connection, StoreError> {
     let connection = match place {
         Place::Memory => Connection::open_in_memory()?,
         Place::File(path) => Connection::open_with_flags(
@@ -201,17 +210,26 @@ fn connect(place: &Place) -> Result<Connection, StoreError> {
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -16384;
+         PRAGMA cache_size = -8192;
          PRAGMA mmap_size = 268435456;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
+    connection.busy_timeout(patience)?;
     Ok(connection)
 }
 
 #[async_trait]
 impl Engine for Sqlite {
     async fn get(&self, of: &'static Collection, id: &str) -> Result<Option<Stored>, StoreError> {
+        let table = table(&self.tables, of)?;
+        let now = self.now();
+        if let Some(found) = self
+            .threads
+            .glance(|connection| read::get(connection, table, id, now))
+        {
+            return found;
+        }
         let id = id.to_owned();
         self.reading(of, move |connection, table, now| {
             read::get(connection, table, &id, now)
@@ -220,8 +238,19 @@ impl Engine for Sqlite {
     }
 
     async fn find(&self, of: &'static Collection, query: Query) -> Result<Vec<Stored>, StoreError> {
+        let table = table(&self.tables, of)?;
+        let plan = read::plan(table, &query.filter, &query.sort);
+        if read::is_short(table, &plan) {
+            let now = self.now();
+            let found = self
+                .threads
+                .glance(|connection| read::find(connection, table, &query, &plan, now));
+            if let Some(found) = found {
+                return found;
+            }
+        }
         self.reading(of, move |connection, table, now| {
-            read::find(connection, table, &query, now)
+            read::find(connection, table, &query, &plan, now)
         })
         .await
     }

@@ -51,10 +51,10 @@ pub fn find(
     connection: &Connection,
     table: &Table,
     query: &Query,
+    plan: &Plan,
     now: i64,
 ) -> Result<Vec<Stored>, StoreError> {
-    let plan = plan(table, &query.filter, &query.sort);
-    let matcher = residual(table, &plan)?;
+    let matcher = residual(table, plan)?;
     let skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
@@ -143,13 +143,34 @@ pub fn count(
     Ok(count)
 }
 
-fn plan(table: &Table, filter: &Filter, sort: &[(String, Order)]) -> Plan {
+pub fn plan(table: &Table, filter: &Filter, sort: &[(String, Order)]) -> Plan {
     let indexes: Vec<_> = table
         .indexes
         .iter()
         .map(|numbered| numbered.index)
         .collect();
     Plan::new(&indexes, filter, sort)
+}
+
+/// Whether the plan leads to a handful of documents.
+pub fn is_short(table: &Table, plan: &Plan) -> bool {
+    const FEW: usize = 4;
+    match &plan.source {
+        Source::All(_) => false,
+        Source::Ids(ids) => ids.len() <= FEW,
+        Source::Entries {
+            position,
+            ranges,
+            exact,
+            ..
+        } => {
+            let unique = table
+                .indexes
+                .get(*position)
+                .is_some_and(|numbered| numbered.index.unique);
+            unique && *exact && ranges.len() <= FEW
+        }
+    }
 }
 
 fn residual(table: &Table, plan: &Plan) -> Result<Option<Matcher>, StoreError> {
@@ -188,6 +209,7 @@ fn scan(
             position,
             ranges,
             order,
+            ..
         } => {
             let Some(numbered) = table.indexes.get(*position) else {
                 return Err(StoreError::config("the plan names an unknown index"));

@@ -29,6 +29,8 @@ pub struct Threads {
     writer: mpsc::Sender<Job>,
     /// None for a store in memory, which has a single connection.
     readers: Option<crossbeam_channel::Sender<Option<Read>>>,
+    /// For reads too short to be worth a change of thread; emptied on close.
+    at_hand: Vec<std::sync::Mutex<Option<Connection>>>,
     handles: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
@@ -37,7 +39,11 @@ fn closed<E>(_: E) -> StoreError {
 }
 
 impl Threads {
-    pub fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, StoreError> {
+    pub fn start(
+        writer: Connection,
+        readers: Vec<Connection>,
+        at_hand: Vec<Connection>,
+    ) -> Result<Self, StoreError> {
         let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
             thread::Builder::new()
                 .name(name)
@@ -67,6 +73,10 @@ impl Threads {
         Ok(Self {
             writer: jobs,
             readers: pool,
+            at_hand: at_hand
+                .into_iter()
+                .map(|connection| std::sync::Mutex::new(Some(connection)))
+                .collect(),
             handles: std::sync::Mutex::new(handles),
         })
     }
@@ -115,6 +125,23 @@ impl Threads {
         wait.await.map_err(closed)?
     }
 
+    /// Runs on the calling thread if a connection is free; for single documents only, whose
+    /// pages are nearly always in memory.
+    pub fn glance<R>(
+        &self,
+        run: impl FnOnce(&Connection) -> Result<R, StoreError>,
+    ) -> Option<Result<R, StoreError>> {
+        let place = self.at_hand.iter().find_map(|place| {
+            let place = place.try_lock().ok()?;
+            place.is_some().then_some(place)
+        })?;
+        match place.as_ref().map(run)? {
+            // A reader thread can wait for the lock; this one cannot.
+            Err(StoreError::Unavailable { .. }) => None,
+            result => Some(result),
+        }
+    }
+
     /// Finishes what was handed over and closes all connections, the writer's last.
     pub async fn close(&self) {
         let handles: Vec<_> = match self.handles.lock() {
@@ -124,6 +151,12 @@ impl Threads {
         if let Some(readers) = &self.readers {
             for _ in &handles {
                 let _ = readers.send(None);
+            }
+        }
+        for place in &self.at_hand {
+            match place.lock() {
+                Ok(mut place) => drop(place.take()),
+                Err(poisoned) => drop(poisoned.into_inner().take()),
             }
         }
         let _ = tokio::task::spawn_blocking(move || {

@@ -81,7 +81,8 @@ pub fn take(
     now: i64,
 ) -> Result<Option<RawDocumentBuf>, StoreError> {
     let query = Query::new(filter.clone()).limit(1);
-    let Some(found) = read::find(connection, table, &query, now)?.pop() else {
+    let plan = read::plan(table, filter, &[]);
+    let Some(found) = read::find(connection, table, &query, &plan, now)?.pop() else {
         return Ok(None);
     };
     remove(connection, table, id(&found.document)?, &found.document)?;
@@ -95,7 +96,9 @@ pub fn delete(
     now: i64,
 ) -> Result<u64, StoreError> {
     let mut count = 0;
-    for found in read::find(connection, table, &Query::new(filter.clone()), now)? {
+    let query = Query::new(filter.clone());
+    let plan = read::plan(table, filter, &[]);
+    for found in read::find(connection, table, &query, &plan, now)? {
         remove(connection, table, id(&found.document)?, &found.document)?;
         count += 1;
     }
