@@ -75,12 +75,16 @@ pub async fn find_organization(
     {
         return Ok(Some(found));
     }
-    organizations
-        .find_one(and([
-            eq("authGroup", group),
-            or([eq("externalId", key), eq("alias", key.to_lowercase())]),
-        ]))
-        .await
+    for (field, value) in [
+        ("externalId", key.to_owned()),
+        ("alias", key.to_lowercase()),
+    ] {
+        let filter = and([eq("authGroup", group), eq(field, value)]);
+        if let Some(found) = organizations.find_one(filter).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 impl UserGrants {

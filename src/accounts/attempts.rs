@@ -5,7 +5,6 @@ use secrecy::SecretString;
 use crate::accounts::Account;
 use crate::accounts::model::{LoginAttempt, LoginTimeout};
 use crate::app::App;
-use crate::gate::strategies::by_login_name;
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -34,20 +33,33 @@ impl From<HashError> for ApiError {
     }
 }
 
-/// The account a person may sign in to under that name, whatever its state.
+/// The account a person may sign in to under that name, whatever its state. An address names
+/// its owner before it can be somebody's user name; records of older systems may hold capitals.
 pub async fn find(app: &App, group: &str, name: &str) -> Result<Option<Account>, StoreError> {
-    if name.is_empty() || name.len() > 512 {
+    let typed = name.trim();
+    if typed.is_empty() || typed.len() > 512 {
         return Ok(None);
     }
-    let mut found = app
-        .store
-        .of::<Account>()
-        .find(by_login_name(group, name))
-        .await?;
-    // an address names its owner before it can be somebody's user name
-    let lower = name.trim().to_lowercase();
-    found.sort_by_key(|a| a.email.to_lowercase() != lower);
-    Ok(found.into_iter().next())
+    let lower = typed.to_lowercase();
+    let accounts = app.store.of::<Account>();
+    // one look-up at a time: each is a single read of a unique index
+    for (field, value) in [
+        ("email", lower.as_str()),
+        ("username", &lower),
+        ("username", typed),
+        ("email", typed),
+    ] {
+        if let Some(found) = accounts
+            .find_one(and([eq(field, value), eq("authGroup", group)]))
+            .await?
+        {
+            return Ok(Some(found));
+        }
+        if typed == lower && field == "username" {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 pub async fn check_password(

@@ -13,7 +13,7 @@ use crate::http::ApiError;
 use crate::http::error::{ApiResult, PageRule};
 use crate::oidc::records::{Record, RegistrationAccessToken};
 use crate::products::Product;
-use crate::store::{Filter, StoreError, and, eq, or};
+use crate::store::{Filter, StoreError, and, any_of, eq};
 
 /// Clients by id, until they change.
 #[derive(Debug)]
@@ -50,10 +50,10 @@ pub fn belongs(client: &Client, tenant: &Tenant) -> bool {
 
 /// Restricts a query to the group's clients.
 pub fn of_group(tenant: &Tenant) -> Filter {
-    or([
-        eq("payload.auth_group", tenant.id()),
-        eq("payload.auth_group", tenant.group.pretty_name.as_str()),
-    ])
+    any_of(
+        "payload.auth_group",
+        [tenant.id(), tenant.group.pretty_name.as_str()],
+    )
 }
 
 /// The group's client with that id, from memory if it was used lately.

@@ -9,7 +9,7 @@ use crate::groups::{Tenant, names};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::products::Product;
-use crate::store::{and, eq, or};
+use crate::store::{and, eq};
 
 /// What the organization context is when none can be found.
 const MEMBER: &str = "member";
@@ -191,16 +191,19 @@ pub async fn organization(ctx: &mut Ctx) -> ApiResult<()> {
 pub async fn product(ctx: &mut Ctx) -> ApiResult<()> {
     let key = ctx.req.param("product")?.to_owned();
     let group = ctx.group_id()?.to_owned();
-    ctx.product = ctx
-        .app
-        .store
-        .of::<Product>()
-        .find_one(and([
-            eq("authGroup", group),
-            or([eq("_id", key.as_str()), eq("codedId", key.as_str())]),
-        ]))
-        .await?;
+    ctx.product = find_product(ctx, &group, &key).await?;
     Ok(())
+}
+
+/// A product of the group by id or coded id.
+pub async fn find_product(ctx: &Ctx, group: &str, key: &str) -> ApiResult<Option<Product>> {
+    let products = ctx.app.store.of::<Product>();
+    if let Some(found) = products.get(key).await?.filter(|p| p.auth_group == group) {
+        return Ok(Some(found));
+    }
+    Ok(products
+        .find_one(and([eq("codedId", key), eq("authGroup", group)]))
+        .await?)
 }
 
 pub async fn domain(ctx: &mut Ctx) -> ApiResult<()> {

@@ -14,7 +14,7 @@ use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::oidc::records::{InitialAccessToken, Purpose};
 use crate::secrets;
-use crate::store::{StoreError, and, eq};
+use crate::store::{StoreError, eq};
 
 const BASIC_CHALLENGE: &str = "Basic realm=\"Users\"";
 
@@ -264,17 +264,4 @@ async fn activation(ctx: &Ctx) -> Result<Caller, Failure> {
         .await?
         .ok_or(DENIED)?;
     Ok(Caller::Activation { token })
-}
-
-/// All accounts a person may sign in with under that name: e-mail or user name, any case.
-pub fn by_login_name(group: &str, name: &str) -> crate::store::Filter {
-    let lower = name.trim().to_lowercase();
-    and([
-        eq("authGroup", group),
-        crate::store::or([
-            eq("email", lower.as_str()),
-            eq("username", lower.as_str()),
-            eq("username", name.trim()),
-        ]),
-    ])
 }

@@ -160,11 +160,11 @@ impl Maker<'_> {
         let title = self.title;
         let description = if entry.key == GROUP_ADMIN {
             format!(
-                "Administration of '{title}' as a whole, for its own staff only. It is part of the platform: without it nobody can administer the group."
+                "Administration of '{title}' as a whole, for its own staff only. Do not delete it: without it nobody can administer the group."
             )
         } else {
             format!(
-                "Where customers of '{title}' administer their own organizations. It is part of the platform: without it they can not."
+                "Where customers of '{title}' administer their own organizations. Do not delete it: without it they can not."
             )
         };
         Product {
@@ -208,7 +208,7 @@ impl Maker<'_> {
             target: seed.target.clone(),
             action: seed.action.clone(),
             description: Some(format!(
-                "Used by the {} of '{}'. Roles of the platform rely on it, so keep it.",
+                "Used by the {} of '{}'. Roles of the platform rely on it: do not delete it.",
                 entry.name_suffix, self.title
             )),
             ownership_required: seed.own,
@@ -237,7 +237,7 @@ impl Maker<'_> {
             auth_group: self.group.to_owned(),
             name: seed.name.clone(),
             description: Some(format!(
-                "{} of the {} of '{}'. It is part of the platform, so keep it.",
+                "{} of the {} of '{}'. It is part of the platform: do not delete it.",
                 seed.name, entry.name_suffix, self.title
             )),
             custom: false,
@@ -264,7 +264,7 @@ impl Maker<'_> {
             name: format!("{title} Platform Admin"),
             active: true,
             description: Some(format!(
-                "The organization that runs '{title}'. Its members administer the group, so keep it."
+                "The organization that runs '{title}'. Its members administer the group: do not delete it."
             )),
             kind: "internal".to_owned(),
             contact_email: Some(email.to_owned()),
@@ -301,7 +301,7 @@ impl Maker<'_> {
             name: format!("{} Primary Domain", self.title),
             active: true,
             description: Some(format!(
-                "Gives members of '{}' access to the portals. It is part of the platform, so keep it.",
+                "Gives members of '{}' access to the portals. It is part of the platform: do not delete it.",
                 organization.name
             )),
             associated_org_products: products.to_vec(),

@@ -61,9 +61,22 @@ pub fn plain(name: &str, value: &str, attributes: &Attributes) -> Cookie<'static
 }
 
 /// Expires the cookie and its signature in the browser.
-pub fn cleared(name: &str, path: &str, same_site: Option<SameSite>, secure: bool) -> Vec<Cookie<'static>> {
-    let attributes = Attributes { path, expires: Some(0), same_site, secure };
-    vec![plain(name, "", &attributes), plain(&format!("{name}.sig"), "", &attributes)]
+pub fn cleared(
+    name: &str,
+    path: &str,
+    same_site: Option<SameSite>,
+    secure: bool,
+) -> Vec<Cookie<'static>> {
+    let attributes = Attributes {
+        path,
+        expires: Some(0),
+        same_site,
+        secure,
+    };
+    vec![
+        plain(name, "", &attributes),
+        plain(&format!("{name}.sig"), "", &attributes),
+    ]
 }
 
 /// The header value. Existing clients expect the attribute `path` in lower case.

@@ -86,7 +86,10 @@ fn send(ctx: &Ctx, target: &Target, members: Members, status: StatusCode) -> Api
 /// The redirect URI with the answer in its query or fragment. A URI without a path gets one.
 fn located(uri: &str, mode: Mode, answer: &str) -> String {
     let Ok(mut url) = url::Url::parse(uri) else {
-        return format!("{uri}{}{answer}", if mode == Mode::Fragment { '#' } else { '?' });
+        return format!(
+            "{uri}{}{answer}",
+            if mode == Mode::Fragment { '#' } else { '?' }
+        );
     };
     if mode == Mode::Fragment {
         url.set_fragment(Some(answer));

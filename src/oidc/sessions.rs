@@ -309,7 +309,10 @@ impl Browser {
     fn clear_cookies(&self, ctx: &Ctx, mut reply: Reply) -> ApiResult<Reply> {
         let name = cookie_name(ctx)?;
         let secure = ctx.req.hosts.secure;
-        for (n, same_site) in [(name.clone(), Some(SameSite::None)), (format!("{name}.legacy"), None)] {
+        for (n, same_site) in [
+            (name.clone(), Some(SameSite::None)),
+            (format!("{name}.legacy"), None),
+        ] {
             for cookie in cookies::cleared(&n, "/", same_site, secure) {
                 add_cookie(&mut reply, &cookie)?;
             }
@@ -340,7 +343,8 @@ fn session_cookies(ctx: &Ctx, id: &str, exp: i64) -> ApiResult<Vec<Cookie<'stati
 }
 
 pub fn add_cookie(reply: &mut Reply, cookie: &Cookie<'_>) -> ApiResult<()> {
-    let value = HeaderValue::from_str(&cookies::header_value(cookie)).map_err(ApiError::internal)?;
+    let value =
+        HeaderValue::from_str(&cookies::header_value(cookie)).map_err(ApiError::internal)?;
     reply.headers_mut().append(SET_COOKIE, value);
     Ok(())
 }
