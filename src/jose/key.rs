@@ -36,7 +36,7 @@ impl PublicKey {
                 let components = rsa_public(jwk)?;
                 let key = Self::Rsa {
                     components,
-                    parsed: Default::default(),
+                    parsed: Box::default(),
                 };
                 key.parsed(Alg::RS256)?;
                 Ok(key)

@@ -443,3 +443,6 @@ fn is_weaker(stored: &Params, wanted: &Params) -> bool {
         || stored.p_cost() < wanted.p_cost()
         || stored.output_len() < wanted.output_len()
 }
+
+#[cfg(test)]
+mod tests;
