@@ -80,6 +80,8 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::plugins::model::PLUGINS,
         &crate::challenges::model::CHALLENGES,
         &crate::challenges::model::STATES,
+        &crate::profiles::model::PROFILES,
+        &crate::profiles::model::PROFILE_ACCESSES,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
         &oidc::REFRESH_TOKENS,

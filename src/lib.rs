@@ -23,6 +23,7 @@ pub mod pages;
 pub mod permissions;
 pub mod plugins;
 pub mod products;
+pub mod profiles;
 pub mod roles;
 pub mod secrets;
 pub mod serve;

@@ -12,7 +12,6 @@ macro_rules! collections {
 }
 
 collections! {
-    PROFILES "profiles" [Index::unique(&["accountId", "authGroup"])] [];
     ORG_PROFILES "org_profiles" [
         Index::unique(&["accountId", "organization", "authGroup"]),
         Index::unique(&["externalId", "organization", "authGroup"]).when_set("externalId"),
@@ -23,10 +22,6 @@ collections! {
         Index::plain(&["authGroup", "targetAccountId"]),
         Index::plain(&["authGroup", "requestingAccountId"]),
     ] [Expiry::after("createdAt", 604_800)];
-    PROFILE_ACCESSES "profile_accesses" [
-        Index::plain(&["authGroup", "targetAccountId", "viewingAccountId"]),
-        Index::plain(&["authGroup", "viewingAccountId"]),
-    ] [Expiry::at("expiresAt")];
     PROFILE_SNAPSHOTS "profile_snapshots" [Index::unique(&["requestId"])] [Expiry::after("createdAt", 86_400)];
     NOTIFICATIONS "notifications" [
         Index::plain(&["authGroupId", "processed"]),

@@ -96,6 +96,11 @@ pub fn apply(original: &Value, patch: &Value, rules: &PatchRules<'_>) -> Result<
     Ok(document)
 }
 
+/// Checks the form of a patch without a document to apply it to.
+pub fn check(patch: &Value) -> Result<(), PatchError> {
+    check_shape(patch).map(drop).map_err(PatchError::Shape)
+}
+
 /// The value at a dotted path.
 fn dotted<'v>(document: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')

@@ -1,0 +1,5 @@
+//! What people tell about themselves.
+
+pub mod model;
+
+pub use model::{Profile, ProfileAccess};
