@@ -1,6 +1,7 @@
 //! Rules of client metadata (RFC 7591 §2, OpenID Connect Registration §2, and own members):
 //! what a client may register, what is filled in, and which fault is named first.
 
+mod own;
 mod uris;
 
 use serde_json::{Map, Value as Json, json};
@@ -56,7 +57,6 @@ pub const ENCRYPTION_ENCS: &[&str] = &["A128CBC-HS256", "A128GCM", "A256CBC-HS51
 /// The member that selects the algorithm of signed access tokens; RFC 9068 leaves it to the server.
 pub const ACCESS_TOKEN_ALG: &str = "access_token_signed_response_alg";
 
-const LABELS: &[&str] = &["login", "api", "app", "custom", "product-key"];
 const DEFAULT_AUTH: &str = "client_secret_basic";
 const ENDPOINTS: [&str; 3] = ["token", "introspection", "revocation"];
 
@@ -119,14 +119,6 @@ const ENUMS: &[&str] = &[
     "introspection_endpoint_auth_signing_alg",
     "revocation_endpoint_auth_method",
     "revocation_endpoint_auth_signing_alg",
-];
-const FLAGS: &[&str] = &[
-    "client_skip_consent",
-    "client_only_passwordless",
-    "client_optional_skip_logout_prompt",
-    "client_allow_org_federation",
-    "client_allow_org_self_identify",
-    "client_skip_to_federated",
 ];
 /// Members without a rule of their own above.
 const OTHERS: &[&str] = &[
@@ -215,11 +207,7 @@ impl Rules {
             "response_types" => owned(RESPONSE_TYPES),
             "id_token_signed_response_alg" => self.id_token_algs.clone(),
             ACCESS_TOKEN_ALG => self.access_token_algs.clone(),
-            "request_object_signing_alg" => {
-                let mut out = owned(&["HS256"]);
-                out.extend(owned(KEY_PAIR_ALGS));
-                out
-            }
+            "request_object_signing_alg" => [owned(&["HS256"]), owned(KEY_PAIR_ALGS)].concat(),
             _ if name.ends_with("_enc") => owned(ENCRYPTION_ENCS),
             _ if name.ends_with("_auth_method") => owned(AUTH_METHODS),
             _ => match name.strip_suffix("_auth_signing_alg") {
@@ -313,7 +301,7 @@ pub fn validate(mut given: Properties, rules: &Rules) -> Result<Metadata, Invali
     ages(&given)?;
     combinations(&given)?;
     keys(&given)?;
-    own_members(&mut given, rules)?;
+    own::check(&mut given, rules)?;
     // subjects are the same for every client, so there is no sector to tell apart
     given.remove("sector_identifier_uri");
     given.retain(|_, value| !value.is_null());
@@ -323,7 +311,7 @@ pub fn validate(mut given: Properties, rules: &Rules) -> Result<Metadata, Invali
 
 /// Is this a member clients may register?
 pub fn is_known(name: &str) -> bool {
-    [ARRAYS, BOOLEANS, STRINGS, ENUMS, FLAGS, OTHERS]
+    [ARRAYS, BOOLEANS, STRINGS, ENUMS, own::FLAGS, OTHERS]
         .iter()
         .any(|list| list.contains(&name))
 }
@@ -604,75 +592,6 @@ fn keys(given: &Properties) -> Result<(), Invalid> {
         }
     }
     Ok(())
-}
-
-/// Members of this server. Those without a value are not stored.
-fn own_members(given: &mut Properties, rules: &Rules) -> Result<(), Invalid> {
-    if !given.contains_key("client_name") {
-        return invalid("client_name is required");
-    }
-    match given.get("client_label") {
-        label if !is_set(label) => {
-            given.remove("client_label");
-        }
-        Some(Json::String(label)) if LABELS.contains(&label.as_str()) => {}
-        Some(Json::String(_)) => {
-            return invalid(format!("client_label be one of: {}", LABELS.join(" ")));
-        }
-        _ => return invalid("client_label must be a string value"),
-    }
-    for name in FLAGS {
-        let fits = |v: &Json| {
-            // a text names the federation that the login page goes to at once
-            v.is_boolean() || v.is_null() || (*name == "client_skip_to_federated" && v.is_string())
-        };
-        if given.get(*name).is_some_and(|v| !fits(v)) {
-            return invalid(format!("{name} must be a boolean value"));
-        }
-    }
-    match given.get("client_federation_options") {
-        None | Some(Json::Null) => {}
-        Some(Json::Array(list)) if list.iter().all(Json::is_string) => {}
-        Some(_) => return invalid("client_federation_options must be an array"),
-    }
-    for (name, what) in [
-        ("associated_product", "a product"),
-        ("initialized_org_context", "an organization"),
-    ] {
-        match given.get(name) {
-            value if !is_set(value) => {
-                given.remove(name);
-            }
-            Some(Json::String(_)) => {}
-            _ => {
-                return invalid(format!("{name} must be a string uuid representing {what}"));
-            }
-        }
-    }
-    dynamic_scope(given, rules)
-}
-
-fn dynamic_scope(given: &mut Properties, rules: &Rules) -> Result<(), Invalid> {
-    let value = given.get("dynamic_scope");
-    if !is_set(value) {
-        given.remove("dynamic_scope");
-        return Ok(());
-    }
-    let words: Vec<&str> = value
-        .and_then(Json::as_str)
-        .map(|s| s.split_whitespace().collect())
-        .unwrap_or_default();
-    if words.is_empty() {
-        return invalid(
-            "dynamic_scope must be a list of one or more dynamic scopes seperated by spaces",
-        );
-    }
-    match words.iter().find(|w| !rules.grants_dynamic(w)) {
-        Some(word) => invalid(format!(
-            "dynamic_scope value {word} must match a regular expression from the OP scope list OR the AuthGroup restricted dynamic scope list."
-        )),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -118,10 +118,10 @@ fn finish(ctx: &Ctx, outcome: Result<Reply, Fault>) -> ApiResult<Reply> {
     };
     let mut challenge = format!("Bearer realm=\"{}\"", ctx.issuer()?);
     if e.description() != Some(NO_TOKEN) {
-        challenge.push_str(&format!(", error=\"{}\"", e.error));
+        challenge.extend([", error=\"", &e.error, "\""]);
         if let Some(description) = e.description() {
             let text: String = description.chars().map(challenge_char).collect();
-            challenge.push_str(&format!(", error_description=\"{text}\""));
+            challenge.extend([", error_description=\"", &text, "\""]);
         }
     }
     Err(e
@@ -185,10 +185,10 @@ fn properties(ctx: &Ctx) -> Result<Properties, Fault> {
 /// Checks that come before anything of the protocol; answers the product to join, if any.
 async fn guards(ctx: &Ctx, body: &Json, except: Option<&str>) -> ApiResult<Option<String>> {
     let tenant = ctx.tenant()?;
-    if let Some(name) = body.get("client_name").and_then(Json::as_str) {
-        if rules::name_taken(&ctx.app, tenant, name, except).await? {
-            return Err(rules::name_conflict());
-        }
+    if let Some(name) = body.get("client_name").and_then(Json::as_str)
+        && rules::name_taken(&ctx.app, tenant, name, except).await?
+    {
+        return Err(rules::name_conflict());
     }
     let refuse = |message: &str| Err(ApiError::bad_request(message).page(PageRule::Never));
     let key = match body.get("associated_product") {
@@ -244,6 +244,13 @@ fn escape(segment: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(segment, RESERVED)
 }
 
+/// The product may be given by its short code; stored is its id.
+fn name_product(given: &mut Properties, product: Option<&str>) {
+    if let Some(id) = product {
+        given.insert("associated_product".to_owned(), json!(id));
+    }
+}
+
 async fn join_product(app: &App, tenant: &Tenant, product: Option<String>, client: &str) {
     let Some(product) = product else { return };
     if let Err(error) = rules::associate(app, tenant, &product, client).await {
@@ -276,7 +283,7 @@ async fn register(ctx: &Ctx, product: Option<String>) -> Result<Reply, Fault> {
         .await?
         .ok_or_else(invalid_token)?;
     let id = app.random.uuid();
-    given.remove("access_token");
+    name_product(&mut given, product.as_deref());
     given.insert("client_id".to_owned(), json!(id));
     given.insert("client_id_issued_at".to_owned(), json!(app.now()));
     given.remove("client_secret");
@@ -346,17 +353,17 @@ async fn insert(
             .of::<Record<RegistrationAccessToken>>()
             .insert(&rat)
             .await;
-        if stored.is_err() {
-            if let Err(error) = clients.delete(&client.id).await {
-                tracing::error!(%error, client = client.id, "a client without management token stays behind");
-            }
+        if stored.is_err()
+            && let Err(error) = clients.delete(&client.id).await
+        {
+            tracing::error!(%error, client = client.id, "a client without management token stays behind");
         }
     }
     app.clients.changed(&client.id);
-    if let (Err(_), Some(spent)) = (&stored, &spent) {
-        if let Err(error) = tokens.insert(spent).await {
-            tracing::error!(%error, group = tenant.id(), "an initial access token was lost by a failed registration");
-        }
+    if let (Err(_), Some(spent)) = (&stored, &spent)
+        && let Err(error) = tokens.insert(spent).await
+    {
+        tracing::error!(%error, group = tenant.id(), "an initial access token was lost by a failed registration");
     }
     Ok(stored?)
 }
@@ -434,13 +441,13 @@ async fn replace(ctx: &Ctx, product: Option<String>) -> Result<Reply, Fault> {
     let app = &ctx.app;
     let mut given = properties(ctx)?;
     let (client, token) = managed(ctx).await?;
-    given.remove("access_token");
     if let Some(name) = FORBIDDEN.iter().find(|name| given.contains_key(**name)) {
         return Err(invalid_request(format!(
             "request MUST NOT include the {name} field"
         )));
     }
     given.retain(|_, value| !value.is_null() && value != "");
+    name_product(&mut given, product.as_deref());
     if given.get("client_id").and_then(Json::as_str) != Some(&client.id) {
         return Err(invalid_request(
             "provided client_id does not match the authenticated client's one",
@@ -536,10 +543,10 @@ async fn change(
         Ok(Some(_)) => records.insert(&rat).await,
         Err(e) => Err(e),
     };
-    if outcome.is_err() {
-        if let Err(error) = records.insert(&taken).await {
-            tracing::error!(%error, client = new.id, "a registration access token was lost by a failed update");
-        }
+    if outcome.is_err()
+        && let Err(error) = records.insert(&taken).await
+    {
+        tracing::error!(%error, client = new.id, "a registration access token was lost by a failed update");
     }
     Ok(outcome?)
 }

@@ -1,3 +1,5 @@
+mod api;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use super::ROUTES;
 use crate::app::{App, Parts};
 use crate::clients::{Client, rules};
 use crate::gate::tokens::{self, NewIat};
-use crate::gate::{Ctx, chain};
+use crate::gate::{Ctx, Route, chain};
 use crate::groups::AuthGroup;
 use crate::http::Request;
 use crate::http::hosts::Hosts;
@@ -118,9 +120,23 @@ impl World {
             Some(id) => format!("/{group}/reg/{id}"),
             None => format!("/{group}/reg"),
         };
+        let param = id.map(|id| ("clientId", id.to_owned()));
+        self.send(route, group, param, &path, token, body).await
+    }
+
+    /// What a request on a route answers.
+    async fn send(
+        &self,
+        route: &'static Route,
+        group: &str,
+        param: Option<(&'static str, String)>,
+        path: &str,
+        token: Option<&str>,
+        body: Body,
+    ) -> Answer {
         let mut http = TestRequest::default()
             .method(route.method.clone())
-            .uri(&path);
+            .uri(path);
         if let Some(token) = token {
             http = http.insert_header(("authorization", format!("bearer {token}")));
         }
@@ -130,7 +146,7 @@ impl World {
         };
         let mut req = Request::new(http.to_http_request(), hosts, "request".to_owned());
         let mut params = vec![("group", group.to_owned())];
-        params.extend(id.map(|id| ("clientId", id.to_owned())));
+        params.extend(param);
         req.set_params(params).unwrap();
         req.body = body;
         let mut ctx = Ctx::new(self.app.clone(), req, route);
@@ -500,7 +516,8 @@ async fn products_know_their_clients_until_these_are_deleted() {
     let made = w.register("g1", &iat, body).await;
     let id = made.text("client_id");
     let listed = async || products.get("p").await.unwrap().unwrap().associated_clients;
-    assert_eq!(listed().await, [id.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&id));
+    assert_eq!(made.text("associated_product"), "p");
     let rat = made.text("registration_access_token");
     let gone = w.manage("DELETE", &id, &rat, None).await;
     assert_eq!(
