@@ -23,7 +23,8 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 8] = [
+    let tables: [&'static [Route]; 9] = [
+        crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
         crate::clients::routes::ROUTES,

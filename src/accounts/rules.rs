@@ -5,7 +5,6 @@ use serde_json::{Value as Json, json};
 use crate::accounts::model::{PasswordHistory, hide};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
-use crate::gate::strategies::by_login_name;
 use crate::groups::Tenant;
 use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
@@ -89,11 +88,9 @@ pub async fn search(app: &App, group: &str, q: &str, domains: Option<&str>) -> A
     let maximum = app.settings.limits.list_maximum;
     let mut like = Query::new(and([eq("authGroup", group), text(q)]));
     like.limit = (maximum > 0).then_some(maximum);
-    let exact = accounts
-        .find(by_login_name(group, q))
+    let exact = attempts::find(app, group, q)
         .await?
-        .into_iter()
-        .find(|a| a.active && !a.blocked);
+        .filter(|a| a.active && !a.blocked);
     let like = accounts.find(like).await?;
     let Some(domains) = domains else {
         return Ok(json!({
@@ -134,16 +131,20 @@ pub async fn refuse_taken(
     username: &str,
     except: &str,
 ) -> ApiResult<()> {
-    let wanted = || [email.to_owned(), username.to_owned()];
-    let other = app
-        .store
-        .of::<Account>()
-        .find_one(and([
+    let accounts = app.store.of::<Account>();
+    let mut other = None;
+    // two reads of unique indexes instead of one scan
+    for field in ["email", "username"] {
+        let filter = and([
+            any_of(field, [email, username]),
             eq("authGroup", group),
             ne("_id", except),
-            or([any_of("email", wanted()), any_of("username", wanted())]),
-        ]))
-        .await?;
+        ]);
+        other = accounts.find_one(filter).await?;
+        if other.is_some() {
+            break;
+        }
+    }
     match other {
         None => Ok(()),
         Some(other) if other.email == email || other.username == email => Err(taken("email")),
