@@ -75,7 +75,7 @@ pub enum Step {
     GroupEvenInactive,
     /// The root group.
     RootGroup,
-    /// As `Group`, only if a bearer token is sent.
+    /// As `Group`, only if a bearer token is sent; a portal host names its group as well.
     GroupIfBearer,
     /// `{org}` names an organization of the group.
     Organization,
@@ -241,7 +241,7 @@ async fn pass(ctx: &mut Ctx, step: &Step) -> ApiResult<()> {
         Step::RootGroup => context::root_group(ctx).await,
         Step::GroupIfBearer => {
             if bearer::offered(&ctx.req) {
-                context::group(ctx).await
+                context::group_or_portal(ctx).await
             } else {
                 Ok(())
             }

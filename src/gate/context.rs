@@ -98,6 +98,17 @@ pub async fn group(ctx: &mut Ctx) -> ApiResult<()> {
     resolve(ctx, name).await
 }
 
+/// As [`group`], for names that may also be the host of a group's portal.
+pub async fn group_or_portal(ctx: &mut Ctx) -> ApiResult<()> {
+    let mut name = wanted(ctx);
+    if ctx.app.tenants.active(&ctx.app, &name).await?.is_none()
+        && let Ok(found) = crate::groups::rules::find_public(&ctx.app, &name).await
+    {
+        name = found.id;
+    }
+    resolve(ctx, name).await
+}
+
 pub async fn root_group(ctx: &mut Ctx) -> ApiResult<()> {
     resolve(ctx, "root".to_owned()).await
 }

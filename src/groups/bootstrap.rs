@@ -21,12 +21,12 @@ use crate::http::error::ApiResult;
 use crate::http::reply::public_document;
 use crate::oidc::records::{InitialAccessToken, Record};
 use crate::plugins::Plugins;
-use crate::store::{Date, Object, Value, and, eq, or};
+use crate::store::{Object, Value, and, eq, or};
 
 /// The root group's name and alias.
 pub const ROOT: &str = "root";
-/// Marks a group that somebody is activating right now.
-const CLAIM: &str = "activationStarted";
+/// Marks a group that somebody is activating: since when, in milliseconds.
+pub(super) const CLAIM: &str = "activationStarted";
 /// A claim older than this (ms) was left behind by a process that died.
 const CLAIM_LIFE: i64 = 120_000;
 
@@ -111,6 +111,11 @@ impl Created {
 /// Makes the root group with its first account. 417 for a weak password, 403 if there is a root
 /// group, 409 if it was deactivated or is being made by somebody else.
 pub async fn create_root(app: &App, email: &str, password: &str) -> ApiResult<Created> {
+    // documents are large, and futures hold what lives across a wait
+    Box::pin(make_root(app, email, password)).await
+}
+
+async fn make_root(app: &App, email: &str, password: &str) -> ApiResult<Created> {
     passwords::check(&PasswordPolicy::default(), password)?;
     let hash = app.hasher.hash(password.to_owned().into()).await?;
     let email = email.to_lowercase();
@@ -122,7 +127,7 @@ pub async fn create_root(app: &App, email: &str, password: &str) -> ApiResult<Cr
         phone: None,
         metadata: None,
     };
-    let ready = match initialise(app, &group, owner).await {
+    let ready = match Box::pin(initialise(app, &group, owner)).await {
         Ok(ready) => ready,
         Err(e) => {
             if fresh {
@@ -159,7 +164,7 @@ async fn root_record(app: &App, email: &str) -> ApiResult<(AuthGroup, bool)> {
         Some(group) => Ok((claim(app, &group.id).await?, false)),
         None => {
             let mut group = new_group::root(app, email).await?;
-            group.extra.insert(CLAIM, app.date());
+            group.extra.insert(CLAIM, app.now_ms());
             match groups.insert(&group).await {
                 Ok(()) => Ok((group, true)),
                 Err(e) if e.is_duplicate() => Err(being_activated()),
@@ -220,7 +225,7 @@ pub async fn activate(app: &App, tenant: &Tenant, body: NewOwner) -> ApiResult<A
         phone: body.phone,
         metadata: body.metadata,
     };
-    let mut ready = initialise(app, &group, owner).await?;
+    let mut ready = Box::pin(initialise(app, &group, owner)).await?;
     ready.password = generated;
     let spent = app
         .store
@@ -240,7 +245,7 @@ fn being_activated() -> ApiError {
 
 /// Takes the sole right to activate a waiting group.
 async fn claim(app: &App, id: &str) -> ApiResult<AuthGroup> {
-    let now = app.date();
+    let now = app.now_ms();
     app.store
         .of::<AuthGroup>()
         .update(id, |group: &mut AuthGroup| {
@@ -250,9 +255,8 @@ async fn claim(app: &App, id: &str) -> ApiResult<AuthGroup> {
             if !group.is_pending() {
                 return Err(ApiError::conflict("The group was deactivated"));
             }
-            let taken = group.extra.get(CLAIM).and_then(Value::as_datetime);
-            let age = taken.map(|at| now.as_millis() - Date::from(*at).as_millis());
-            if age.is_some_and(|age| age < CLAIM_LIFE) {
+            let taken = group.extra.get(CLAIM).and_then(Value::as_i64);
+            if taken.is_some_and(|at| now.saturating_sub(at) < CLAIM_LIFE) {
                 return Err(being_activated());
             }
             group.extra.insert(CLAIM, now);

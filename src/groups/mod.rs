@@ -15,5 +15,8 @@ pub mod routes;
 pub mod rules;
 pub mod tenant;
 
+#[cfg(test)]
+mod tests;
+
 pub use model::AuthGroup;
 pub use tenant::{Tenant, Tenants};

@@ -534,6 +534,9 @@ impl AuthGroup {
             .filter_map(|k| serde_json::to_value(k.public()).ok())
             .collect();
         let mut out = crate::http::reply::public_document(self);
+        if let Some(map) = out.as_object_mut() {
+            map.remove(crate::groups::bootstrap::CLAIM);
+        }
         if let Some(config) = out.get_mut("config").and_then(Json::as_object_mut) {
             config.remove("keys");
             config.remove("cookieKeys");
