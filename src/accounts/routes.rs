@@ -9,6 +9,8 @@ use crate::accounts::{change, create as creation, import as importing, rules};
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{Bearer, CreateAccount, IatPassword};
 use crate::gate::{Caller, Ctx, Route, context, enforce};
+use crate::groups::Tenant;
+use crate::groups::bootstrap::{self, NewOwner, NewPassword};
 use crate::http::error::ApiResult;
 use crate::http::request::IMPORT_BODY;
 use crate::http::{ApiError, Reply, failures, reply};
@@ -30,7 +32,10 @@ pub static ROUTES: &[Route] = &[
 async fn create(mut ctx: Ctx) -> ApiResult<Reply> {
     let tenant = Arc::clone(ctx.tenant()?);
     let body = ctx.req.json();
-    // a group that is being activated has no organization yet whose permissions could count
+    if matches!(ctx.caller, Caller::Activation { .. }) {
+        // no organization yet whose permissions could count
+        return Box::pin(activate(&ctx, &tenant, &body)).await;
+    }
     context::organization_context(&mut ctx, &tenant).await?;
     enforce::compute(&mut ctx).await?;
     enforce::may(&mut ctx, &["accounts"])?;
@@ -41,6 +46,25 @@ async fn create(mut ctx: Ctx) -> ApiResult<Reply> {
     }
     let new = NewAccount::from_body(&body)?;
     answer_created(creation::create(&ctx.app, &tenant, &ctx.caller, new).await?)
+}
+
+/// The owner's first account switches the group on, which uses the registration token up.
+async fn activate(ctx: &Ctx, tenant: &Tenant, body: &Json) -> ApiResult<Reply> {
+    let new = NewAccount::from_body(body)?;
+    let password = match new.password {
+        _ if new.generate_password => NewPassword::Generated,
+        Some(given) => NewPassword::Given(given.into()),
+        None => return Err(ApiError::precondition_required("password is required")),
+    };
+    let owner = NewOwner {
+        email: new.email,
+        username: Some(new.username),
+        password,
+        phone: new.phone,
+        metadata: new.metadata,
+    };
+    let ready = Box::pin(bootstrap::activate(&ctx.app, tenant, owner)).await?;
+    reply::created(ACCOUNT, ready.public(&ctx.app))
 }
 
 fn answer_created(created: Created) -> ApiResult<Reply> {

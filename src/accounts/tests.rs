@@ -311,6 +311,46 @@ async fn creating_is_refused_as_clients_know_it() {
 }
 
 #[actix_web::test]
+async fn the_owners_first_account_activates_its_group() {
+    let w = world(|_| {}).await;
+    let group: AuthGroup = serde_json::from_value(json!({
+        "_id": "g2", "name": "G2", "prettyName": "two", "owner": "Boss@two.test", "active": false,
+    }))
+    .unwrap();
+    w.app.store.of::<AuthGroup>().insert(&group).await.unwrap();
+    let new = NewIat {
+        group: "g2".to_owned(),
+        life: 900,
+        ..NewIat::default()
+    };
+    let token = tokens::mint(&w.app, Purpose::GroupActivation, new)
+        .await
+        .unwrap()
+        .id;
+    let create = |token, body| w.call(Method::POST, "/api/two/account", token, body);
+    let body = |email: &str, password: &str| json!({ "email": email, "password": password });
+    let token = Some(token.as_str());
+    assert_eq!(
+        create(None, body("boss@two.test", "Boss!pass")).await.0,
+        401
+    );
+    assert_eq!(create(token, body("x@two.test", "Boss!pass")).await.0, 412);
+    assert_eq!(create(token, body("boss@two.test", "weak")).await.0, 417);
+    let generated = json!({ "email": "boss@two.test", "generatePassword": true });
+    let (status, answer) = create(token, generated).await;
+    assert_eq!(status, 201, "{answer}");
+    let data = &answer["data"];
+    assert!(data["access"].is_object() && data["client"].is_object());
+    assert_eq!(data["account"]["verified"], true);
+    let id = data["account"]["id"].as_str().unwrap();
+    let password = data["account"]["password"].as_str().unwrap();
+    assert!(w.matches(id, password).await);
+    // from now on it is a group like any other, open to registration
+    let (status, _) = create(token, body("next@two.test", "Next!pass")).await;
+    assert_eq!(status, 201);
+}
+
+#[actix_web::test]
 async fn hole_a_user_name_can_not_be_the_address_of_another() {
     let w = world(|_| {}).await;
     w.add("bob").await;
