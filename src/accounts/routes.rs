@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::accounts::create::{Created, NewAccount};
@@ -53,7 +54,7 @@ async fn activate(ctx: &Ctx, tenant: &Tenant, body: &Json) -> ApiResult<Reply> {
     let new = NewAccount::from_body(body)?;
     let password = match new.password {
         _ if new.generate_password => NewPassword::Generated,
-        Some(given) => NewPassword::Given(given.into()),
+        Some(given) => NewPassword::Given(given),
         None => return Err(ApiError::precondition_required("password is required")),
     };
     let owner = NewOwner {
@@ -70,7 +71,7 @@ async fn activate(ctx: &Ctx, tenant: &Tenant, body: &Json) -> ApiResult<Reply> {
 fn answer_created(created: Created) -> ApiResult<Reply> {
     let mut account = created.account.public();
     if let (Some(password), Some(map)) = (created.generated, account.as_object_mut()) {
-        map.insert("password".to_owned(), password.into());
+        map.insert("password".to_owned(), password.expose_secret().into());
     }
     if created.verify_due {
         // nothing here can send one, and a 201 would say that it is on its way
