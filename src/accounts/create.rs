@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 
 use crate::accounts::model::{Mfa, MyNotifications, Phone};
@@ -73,7 +73,7 @@ pub fn check_body(body: &Json) -> ApiResult<()> {
 pub struct NewAccount {
     pub email: String,
     pub username: String,
-    pub password: Option<String>,
+    pub password: Option<SecretString>,
     pub generate_password: bool,
     pub phone: Option<Phone>,
     pub metadata: Option<Object>,
@@ -93,7 +93,7 @@ impl NewAccount {
         Ok(Self {
             username: text("username").map_or_else(|| email.clone(), lower),
             email,
-            password: text("password").map(ToOwned::to_owned),
+            password: text("password").map(SecretString::from),
             generate_password: body.get("generatePassword").and_then(Json::as_bool) == Some(true),
             phone: body.get("phone").map(phone),
             metadata: body.get("metadata").and_then(Object::from_json),
@@ -134,7 +134,7 @@ fn details(profile: &Json) -> ApiResult<Details> {
 pub struct Created {
     pub account: Account,
     /// The password, if the server made it up.
-    pub generated: Option<String>,
+    pub generated: Option<SecretString>,
     /// A message that asks to verify the address is due.
     pub verify_due: bool,
 }
@@ -148,13 +148,13 @@ pub async fn create(
 ) -> ApiResult<Created> {
     let policy = &tenant.group.config.password_policy;
     let (password, generated) = if new.generate_password {
-        let made = passwords::generate(policy, &app.random);
+        let made = SecretString::from(passwords::generate(policy, &app.random));
         (made.clone(), Some(made))
     } else {
         let given = new
             .password
             .ok_or_else(|| ApiError::precondition_required("password is required"))?;
-        passwords::check(policy, &given)?;
+        passwords::check(policy, given.expose_secret())?;
         (given, None)
     };
     let group = tenant.id();
@@ -163,7 +163,7 @@ pub async fn create(
     account.phone = new.phone;
     account.metadata = new.metadata;
     rules::refuse_taken(app, group, &account.email, &account.username, &account.id).await?;
-    account.password = app.hasher.hash(SecretString::from(password)).await?;
+    account.password = app.hasher.hash(password).await?;
     let accounts = app.store.of::<Account>();
     accounts.insert(&account).await?;
     // the store's indexes know each field by itself; somebody may have taken the e-mail as a user

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::accounts::create::{Created, NewAccount};
@@ -9,6 +10,8 @@ use crate::accounts::{change, create as creation, import as importing, rules};
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{Bearer, CreateAccount, IatPassword};
 use crate::gate::{Caller, Ctx, Route, context, enforce};
+use crate::groups::Tenant;
+use crate::groups::bootstrap::{self, NewOwner, NewPassword};
 use crate::http::error::ApiResult;
 use crate::http::request::IMPORT_BODY;
 use crate::http::{ApiError, Reply, failures, reply};
@@ -30,7 +33,10 @@ pub static ROUTES: &[Route] = &[
 async fn create(mut ctx: Ctx) -> ApiResult<Reply> {
     let tenant = Arc::clone(ctx.tenant()?);
     let body = ctx.req.json();
-    // a group that is being activated has no organization yet whose permissions could count
+    if matches!(ctx.caller, Caller::Activation { .. }) {
+        // no organization yet whose permissions could count
+        return Box::pin(activate(&ctx, &tenant, &body)).await;
+    }
     context::organization_context(&mut ctx, &tenant).await?;
     enforce::compute(&mut ctx).await?;
     enforce::may(&mut ctx, &["accounts"])?;
@@ -43,10 +49,29 @@ async fn create(mut ctx: Ctx) -> ApiResult<Reply> {
     answer_created(creation::create(&ctx.app, &tenant, &ctx.caller, new).await?)
 }
 
+/// The owner's first account switches the group on, which uses the registration token up.
+async fn activate(ctx: &Ctx, tenant: &Tenant, body: &Json) -> ApiResult<Reply> {
+    let new = NewAccount::from_body(body)?;
+    let password = match new.password {
+        _ if new.generate_password => NewPassword::Generated,
+        Some(given) => NewPassword::Given(given),
+        None => return Err(ApiError::precondition_required("password is required")),
+    };
+    let owner = NewOwner {
+        email: new.email,
+        username: Some(new.username),
+        password,
+        phone: new.phone,
+        metadata: new.metadata,
+    };
+    let ready = Box::pin(bootstrap::activate(&ctx.app, tenant, owner)).await?;
+    reply::created(ACCOUNT, ready.public(&ctx.app))
+}
+
 fn answer_created(created: Created) -> ApiResult<Reply> {
     let mut account = created.account.public();
     if let (Some(password), Some(map)) = (created.generated, account.as_object_mut()) {
-        map.insert("password".to_owned(), password.into());
+        map.insert("password".to_owned(), password.expose_secret().into());
     }
     if created.verify_due {
         // nothing here can send one, and a 201 would say that it is on its way

@@ -13,7 +13,7 @@ fn account() -> Account {
     .unwrap()
 }
 
-fn with_own<'a>(policy: &'a PasswordPolicy, own: bool) -> ChangeRules<'a> {
+fn with_own(policy: &PasswordPolicy, own: bool) -> ChangeRules<'_> {
     ChangeRules {
         policy,
         owner: "owner",
