@@ -20,12 +20,17 @@ fn not_found() -> ApiError {
 
 fn unrecognized(ctx: &Ctx, group: &str) -> ApiError {
     let hosts = &ctx.req.hosts;
+    let path = ctx.req.path();
+    let below = if path == "/" {
+        path
+    } else {
+        crate::oidc::params::below_group(path)
+    };
     ApiError::not_implemented(format!(
-        "Request from unrecognized DNS: {} (header value - {}) - group: {group} - {} - {}",
+        "Request from unrecognized DNS: {} (header value - {}) - group: {group} - {} - {below}",
         hosts.effective,
         hosts.header,
         ctx.req.method(),
-        ctx.req.path()
     ))
 }
 

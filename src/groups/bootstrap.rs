@@ -322,7 +322,11 @@ async fn build_and_store(
     app.store.of::<Account>().insert(&account).await?;
     let group = switch_on(app, &group.id, &account.id, &client.id).await?;
     Ok(Activated {
-        account,
+        // the answer shows the account as it was made, before it was given its access
+        account: Account {
+            modified_by: system_admin(),
+            ..account
+        },
         password: None,
         group,
         client,
@@ -339,10 +343,10 @@ fn first_account(
 ) -> Account {
     let now = app.date();
     Account {
+        modified_by: id.clone(),
         id,
         created_at: now,
         modified_at: now,
-        modified_by: system_admin(),
         username: owner.username,
         email: owner.email,
         blocked: false,

@@ -241,15 +241,13 @@ async fn finish(ctx: &Ctx, mut browser: Browser, everything: bool) -> ApiResult<
 }
 
 fn with_query(uri: &str, name: &str, value: Option<&str>) -> String {
-    match value {
-        None => uri.to_owned(),
-        Some(value) => {
-            let pair = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair(name, value)
-                .finish();
-            format!("{uri}{}{pair}", if uri.contains('?') { '&' } else { '?' })
-        }
+    let Ok(mut url) = url::Url::parse(uri) else {
+        return uri.to_owned();
+    };
+    if let Some(value) = value {
+        url.query_pairs_mut().append_pair(name, value);
     }
+    url.into()
 }
 
 /// Ends the whole session: tells every client that wants to know, revokes what does not

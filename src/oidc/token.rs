@@ -441,14 +441,24 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
     let scope = match params.get("scope") {
         None => granted.clone(),
         Some(wanted) => {
-            if let Some(extra) = scopes::list(wanted)
+            let lacking: Vec<&str> = scopes::list(wanted)
                 .into_iter()
-                .find(|s| !scopes::has(&granted, s))
-            {
-                return Err(errors::invalid_scope(
-                    "refresh token missing requested scope(s)",
-                    extra,
-                ));
+                .filter(|s| !scopes::has(&granted, s))
+                .collect();
+            match lacking.as_slice() {
+                [] => {}
+                [one] => {
+                    return Err(errors::invalid_scope(
+                        "refresh token missing requested scope",
+                        one,
+                    ));
+                }
+                many => {
+                    return Err(errors::invalid_scope(
+                        "refresh token missing requested scopes",
+                        &many.join(" "),
+                    ));
+                }
             }
             scopes::list(wanted).join(" ")
         }
