@@ -18,7 +18,7 @@ use crate::settings::{Listen, Settings, Severity, Sources};
 use crate::store::StoreError;
 
 /// How long to try again when the store cannot be reached at start-up.
-const STORE_PATIENCE: Duration = Duration::from_secs(60);
+const STORE_PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -60,7 +60,7 @@ enum Command {
 
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
-    match execute(cli).await {
+    match Box::pin(execute(cli)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             say(&format!("ueauth: {}", chain(&e)), true);
@@ -128,7 +128,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
                     .or_insert_with(|| "true".to_owned());
             }
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
-            serve_command(settings).await
+            Box::pin(serve_command(settings)).await
         }
         Command::Bootstrap {
             email,

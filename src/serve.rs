@@ -325,7 +325,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     ));
     let forgetful = Arc::clone(&app);
     let cleaner = tokio::spawn(async move {
-        let mut every = tokio::time::interval(Duration::from_secs(60));
+        let mut every = tokio::time::interval(Duration::from_mins(1));
         loop {
             every.tick().await;
             forgetful.limits.forget_quiet();
@@ -381,7 +381,7 @@ fn tls(
     use rustls_pki_types::{CertificateDer, PrivateKeyDer};
     let broken = |e: &dyn std::fmt::Display| ServeError::Tls(e.to_string());
     let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(|list| list.collect::<Result<Vec<_>, _>>())
+        .and_then(std::iter::Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| broken(&e))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|e| broken(&e))?;
     rustls::ServerConfig::builder_with_provider(Arc::new(

@@ -27,7 +27,7 @@ pub fn presented(ctx: &Ctx, params: &Params) -> ApiResult<String> {
         let parts: Vec<&str> = header.split(' ').collect();
         match parts.as_slice() {
             [scheme, token] if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
-                found.push((*token).to_owned())
+                found.push((*token).to_owned());
             }
             _ => return Err(refused("invalid authorization header value format", true)),
         }
