@@ -81,7 +81,7 @@ const RESERVED_FOR_NEW: &[&str] = &[
     "init",
     "ready-check",
     "assets",
-    "demo",
+
     "metrics",
     "cleanapi.json",
     "oauth2-redirect.html",
