@@ -123,13 +123,20 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve { development } => {
             if development {
-                for (name, value) in [("server.development", "true"), ("server.environment", "development")] {
-                    flags.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+                for (name, value) in [
+                    ("server.development", "true"),
+                    ("server.environment", "development"),
+                ] {
+                    flags
+                        .entry(name.to_owned())
+                        .or_insert_with(|| value.to_owned());
                 }
             }
             let mut sources = Sources::from_process(cli.config, flags);
             if development && !says_where_to_listen(&sources) {
-                sources.flags.insert("server.listen".to_owned(), "127.0.0.1:3000".to_owned());
+                sources
+                    .flags
+                    .insert("server.listen".to_owned(), "127.0.0.1:3000".to_owned());
             }
             let settings = Settings::load(&sources)?;
             Box::pin(serve_command(settings)).await
@@ -156,9 +163,13 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
 fn says_where_to_listen(sources: &Sources) -> bool {
     sources.file.is_some()
         || sources.flags.contains_key("server.listen")
-        || ["UEAUTH_SERVER__LISTEN", "UEAUTH_SERVER__LISTEN_FILE", "PORT"]
-            .iter()
-            .any(|name| sources.environment.contains_key(*name))
+        || [
+            "UEAUTH_SERVER__LISTEN",
+            "UEAUTH_SERVER__LISTEN_FILE",
+            "PORT",
+        ]
+        .iter()
+        .any(|name| sources.environment.contains_key(*name))
 }
 
 fn start_logging(settings: &Settings) {
