@@ -5,6 +5,7 @@ pub mod error;
 pub mod failures;
 pub mod headers;
 pub mod hosts;
+pub mod lists;
 pub mod odata;
 pub mod patch;
 pub mod reply;
