@@ -1,5 +1,6 @@
 //! Access: what a person or a client may do, computed from stored roles and carried in tokens.
 
+pub mod client_access;
 pub mod evaluate;
 pub mod routes;
 

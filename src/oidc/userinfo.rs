@@ -42,6 +42,9 @@ pub fn presented(ctx: &Ctx, params: &Params) -> ApiResult<String> {
     {
         found.push(token.to_owned());
     }
+    if ctx.req.query("access_token").is_some() && !ctx.app.settings.security.query_tokens {
+        return Err(refused("access tokens are not accepted in the query", true));
+    }
     match found.len() {
         0 => Err(refused("no access token provided", false)),
         1 => Ok(found.remove(0)),
