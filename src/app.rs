@@ -82,6 +82,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
+        &crate::profiles::organization::ORG_PROFILES,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
         &oidc::REFRESH_TOKENS,
