@@ -31,6 +31,7 @@ pub struct Parts {
     pub clients: ClientCache,
     pub plugins: PluginCache,
     pub limits: Limits,
+    pub metrics: crate::metrics::Metrics,
     pub outgoing: crate::outgoing::Caller,
     pub actors: Registry<Session, Interaction>,
     /// Signs cookies of groups that have no keys of their own.
@@ -82,6 +83,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
+        &crate::logs::LOGS,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
         &oidc::REFRESH_TOKENS,
@@ -159,6 +161,7 @@ impl Parts {
             clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
             plugins: PluginCache::new(max_age),
             limits: Limits::new(&settings.rate_limits),
+            metrics: crate::metrics::Metrics::default(),
             outgoing,
             fallback_cookie_keys: settings
                 .security
