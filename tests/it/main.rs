@@ -43,6 +43,8 @@ mod browser;
 mod chromium;
 mod ferretdb;
 mod flow;
+mod observe;
+mod outage;
 mod server;
 mod sign_in;
 mod skip;
