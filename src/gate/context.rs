@@ -162,7 +162,8 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
             "Primary Org for this AuthGroup was not identified. Contact the admin.",
         )
     })?;
-    let wanted = if ctx.route.path == "/api/{group}/organizations/{id}" {
+    let itself = ctx.route.path == "/api/{group}/organizations/{id}";
+    let wanted = if itself {
         ctx.req.try_param("id").map(ToOwned::to_owned)
     } else {
         ctx.req
@@ -184,7 +185,7 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
             .as_ref()
             .map_or_else(|| MEMBER.to_owned(), |o| o.id.clone()),
     );
-    if ctx.req.try_param("org").is_some() {
+    if itself || ctx.req.try_param("org").is_some() {
         ctx.organization = found;
     }
     Ok(())

@@ -34,6 +34,10 @@ macro_rules! on_both_stores {
     )+};
 }
 
+#[macro_use]
+#[path = "../fixtures/raw.rs"]
+mod raw;
+
 mod application;
 mod browser;
 mod chromium;
@@ -42,5 +46,6 @@ mod flow;
 mod server;
 mod sign_in;
 mod skip;
+mod takeover;
 mod tenant;
 mod visitor;

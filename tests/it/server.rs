@@ -45,7 +45,8 @@ pub struct Server {
     process: Child,
     description: Description,
     port: u16,
-    store: String,
+    /// Address of the store.
+    pub store: String,
     folder: TempDir,
     _ferretdb: Option<Arc<FerretDb>>,
 }
@@ -60,6 +61,15 @@ impl Server {
 
     /// The same with further settings, as `("section.key", "value")`.
     pub async fn start_with(store: Store, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_on(store, settings, async |_| {}).await
+    }
+
+    /// The same on a store that `fill` has filled, given its address.
+    pub async fn start_on(
+        store: Store,
+        settings: &[(&str, &str)],
+        fill: impl AsyncFnOnce(&str),
+    ) -> Option<Self> {
         let mut description: Description =
             serde_json::from_str(include_str!("../server.json")).expect("tests/server.json");
         for (setting, value) in settings {
@@ -83,6 +93,7 @@ impl Server {
                 }
             }
         };
+        fill(&address).await;
         let port = free_port();
         let mut server = Self {
             url: format!("http://localhost:{port}"),
@@ -106,10 +117,15 @@ impl Server {
         panic!("the server does not start");
     }
 
-    /// Kills the server without warning and starts it again on the same store.
-    pub async fn restart(&mut self) {
+    /// Kills the server without warning.
+    pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Kills the server without warning and starts it again on the same store.
+    pub async fn restart(&mut self) {
+        self.kill();
         self.process = self.spawn();
         assert!(self.ready().await, "the server does not start again");
     }
@@ -155,15 +171,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         if std::thread::panicking() {
             eprintln!("--- the server's log\n{}---", self.log());
         }
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
