@@ -261,7 +261,8 @@ async fn hole_an_organizations_admin_can_not_grant_rights_over_the_group() {
         let mine = json!({ "organization": "acme", "custom": true });
         w.role(&format!("in-{product}"), product, mine).await;
     }
-    let rights = "PortalCod1:::roles::update:own";
+    // what counts for the own only is not enough to grant it for all
+    let rights = "PortalCod1:::roles::update:own PortalCod1:::accounts::delete:own";
     w.person("g1", "ada", json!({ "acme": [rights, "portal shop"] }))
         .await;
     let grant = |product: &str, permission: &str| {
