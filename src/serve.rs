@@ -23,12 +23,13 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 15] = [
+    let tables: [&'static [Route]; 16] = [
         crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
         crate::clients::routes::ROUTES,
         crate::access::routes::ROUTES,
+        crate::access::member_routes::ROUTES,
         crate::organizations::routes::ROUTES,
         crate::domains::routes::ROUTES,
         crate::access::client_access::ROUTES,
