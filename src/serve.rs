@@ -23,7 +23,7 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 16] = [
+    let tables: [&'static [Route]; 17] = [
         crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
@@ -31,6 +31,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::access::routes::ROUTES,
         crate::access::member_routes::ROUTES,
         crate::organizations::routes::ROUTES,
+        crate::organizations::member_routes::ROUTES,
         crate::domains::routes::ROUTES,
         crate::access::client_access::ROUTES,
         crate::products::routes::ROUTES,

@@ -145,9 +145,9 @@ async fn my_organizations(ctx: Ctx) -> ApiResult<Reply> {
 
 /// The members that are set.
 fn picked(members: &[(&str, Option<&String>)]) -> Json {
-    let set = members
-        .iter()
-        .filter_map(|(name, value)| Some(((*name).to_owned(), Json::from(value.as_ref()?.as_str()))));
+    let set = members.iter().filter_map(|(name, value)| {
+        Some(((*name).to_owned(), Json::from(value.as_ref()?.as_str())))
+    });
     Json::Object(set.collect::<Map<_, _>>())
 }
 

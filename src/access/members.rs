@@ -152,10 +152,10 @@ async fn check_known(app: &App, organization: &Organization, wanted: &Wanted) ->
     if unknown_domains.is_empty() && unknown_roles.is_empty() {
         return Ok(());
     }
-    Err(ApiError::bad_request(
-        "The following roles or domains do not exist in the organization",
+    Err(
+        ApiError::bad_request("The following roles or domains do not exist in the organization")
+            .data(json!({ "domains": unknown_domains, "roles": unknown_roles })),
     )
-    .data(json!({ "domains": unknown_domains, "roles": unknown_roles })))
 }
 
 /// Terms after access was defined, and whether they are delivered just now.

@@ -7,6 +7,3 @@ pub mod members;
 pub mod routes;
 
 pub use evaluate::{AccessFilter, ClientGrants, UserGrants};
-
-#[cfg(test)]
-mod tests;
