@@ -298,7 +298,12 @@ impl Metrics {
 }
 
 async fn show(ctx: Ctx) -> ApiResult<Reply> {
-    if !ctx.app.settings.metrics.enabled {
+    let settings = &ctx.app.settings.metrics;
+    let allowed = ctx.req.hosts.peer.is_some_and(|ip| {
+        let ip = ip.to_canonical();
+        settings.allowed_networks.iter().any(|net| net.contains(&ip))
+    });
+    if !settings.enabled || !allowed {
         return Err(ApiError::not_found(format!(
             "Path not found - {}",
             ctx.req.path()
