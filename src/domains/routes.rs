@@ -1,8 +1,8 @@
 //! The endpoints of an organization's domains.
 
+use crate::domains::{Domain, rules};
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
-use crate::domains::{Domain, rules};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, failures, reply};
 use crate::organizations::Organization;

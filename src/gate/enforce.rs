@@ -291,11 +291,7 @@ fn no_permission() -> ApiError {
 
 /// Permissions for the target and action that count where the request acts: those of another
 /// organization than the one in the path do not.
-fn held<'c>(
-    ctx: &'c Ctx,
-    target: &'c str,
-    action: &'c str,
-) -> impl Iterator<Item = &'c Held> + 'c {
+fn held<'c>(ctx: &'c Ctx, target: &'c str, action: &'c str) -> impl Iterator<Item = &'c Held> + 'c {
     let elsewhere = ctx
         .organization
         .as_ref()
@@ -339,7 +335,11 @@ pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
         let allowed = ctx.app.settings.security.root_full_control
             || ctx.route.path.starts_with("/api/plugins/")
             || harmless;
-        return if allowed { Ok(()) } else { Err(no_permission()) };
+        return if allowed {
+            Ok(())
+        } else {
+            Err(no_permission())
+        };
     }
     if ctx.caller.sub() == Some(tenant.group.owner.as_str()) {
         return Ok(());
@@ -442,8 +442,7 @@ impl Ctx {
             .tenant
             .as_ref()
             .is_some_and(|t| self.caller.sub() == Some(t.group.owner.as_str()));
-        root || owner
-            || held(self, target, action).any(|p| !p.own && self.rights.is_core(p))
+        root || owner || held(self, target, action).any(|p| !p.own && self.rights.is_core(p))
     }
 
     /// *Own* callers may touch only the record that is theirs; to them others do not exist.

@@ -172,11 +172,7 @@ async fn refuse_used(app: &App, old: &Organization, new: &Organization) -> ApiRe
         .filter(|id| domains.iter().any(|d| !d.core && uses(d, id)));
     let data: Vec<Json> = in_use
         .map(|id| {
-            let references: Vec<Json> = domains
-                .iter()
-                .filter(|d| uses(d, id))
-                .map(brief)
-                .collect();
+            let references: Vec<Json> = domains.iter().filter(|d| uses(d, id)).map(brief).collect();
             json!({ "productId": id, "domainReferences": references })
         })
         .collect();

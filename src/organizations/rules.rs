@@ -11,12 +11,12 @@ use crate::domains::Domain;
 use crate::domains::model::DomainMeta;
 use crate::groups::Tenant;
 use crate::groups::model::system_admin;
+use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::lists;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::validate::{Kind, Shape};
-use crate::http::ApiError;
 use crate::organizations::{Organization, sso};
 use crate::products::Product;
 use crate::products::model::{GROUP_ADMIN, ORG_ADMIN};
@@ -242,12 +242,7 @@ pub async fn create(
 }
 
 /// Gives people access to the portal where the organization is administered.
-fn administrative(
-    app: &App,
-    tenant: &Tenant,
-    organization: &Organization,
-    author: &str,
-) -> Domain {
+fn administrative(app: &App, tenant: &Tenant, organization: &Organization, author: &str) -> Domain {
     Domain {
         id: app.random.uuid(),
         created_at: organization.created_at,
@@ -294,7 +289,10 @@ pub fn check(organization: &Organization) -> ApiResult<()> {
         return Err(invalid("name: Path `name` is required."));
     }
     if !KINDS.contains(&organization.kind.as_str()) {
-        return Err(invalid(format!("type: must be one of {}", KINDS.join(", "))));
+        return Err(invalid(format!(
+            "type: must be one of {}",
+            KINDS.join(", ")
+        )));
     }
     Ok(())
 }
@@ -353,7 +351,13 @@ pub async fn refuse_taken(
                 eq("alias", name.to_lowercase()),
             ]),
         ]);
-        if app.store.of::<Organization>().find_one(filter).await?.is_some() {
+        if app
+            .store
+            .of::<Organization>()
+            .find_one(filter)
+            .await?
+            .is_some()
+        {
             return Err(ApiError::conflict(format!(
                 "Another organization of the group is addressed as {name}"
             )));
@@ -405,7 +409,10 @@ pub async fn delete(app: &App, tenant: &Tenant, id: &str) -> ApiResult<Organizat
         .of::<ProductKey>()
         .delete_many(and([eq("authGroup", group), eq("organizationId", id)]))
         .await?;
-    store.of::<OrganizationProfile>().delete_many(of_it()).await?;
+    store
+        .of::<OrganizationProfile>()
+        .delete_many(of_it())
+        .await?;
     store.of::<Role>().delete_many(of_it()).await?;
     store.of::<Domain>().delete_many(of_it()).await?;
     Ok(gone)

@@ -119,9 +119,9 @@ fn check(kind: &str, members: &Map<String, Json>) -> ApiResult<()> {
             "scopes" | "idpCertificates" => value
                 .as_array()
                 .is_some_and(|list| list.iter().all(Json::is_string)),
-            "buttonType" if kind == "saml" => {
-                ["google", "microsoft", "standard"].map(Json::from).contains(value)
-            }
+            "buttonType" if kind == "saml" => ["google", "microsoft", "standard"]
+                .map(Json::from)
+                .contains(value),
             "buttonType" => *value == json!("standard"),
             "response_type" if kind == "oauth2" => *value == json!("code"),
             "grant_type" if kind == "oauth2" => *value == json!("authorization_code"),
@@ -131,7 +131,9 @@ fn check(kind: &str, members: &Map<String, Json>) -> ApiResult<()> {
             _ => true,
         };
         if !fits {
-            return Err(invalid(format!("{kind}.{name}: is not a value it can have")));
+            return Err(invalid(format!(
+                "{kind}.{name}: is not a value it can have"
+            )));
         }
     }
     Ok(())
@@ -200,7 +202,10 @@ pub fn add_return_addresses(
             .iter()
             .flat_map(|origin| keys.iter().map(move |key| (origin, key)))
             .map(|(origin, key)| {
-                format!("{origin}/{}/interaction/callback/{kind}/org:{key}/{name}", group.id)
+                format!(
+                    "{origin}/{}/interaction/callback/{kind}/org:{key}/{name}",
+                    group.id
+                )
             })
             .collect();
         connection.insert("redirectUris".to_owned(), json!(uris));

@@ -38,11 +38,14 @@ macro_rules! on_both_stores {
 #[path = "../fixtures/raw.rs"]
 mod raw;
 
+mod answer;
 mod application;
 mod browser;
 mod chromium;
 mod ferretdb;
 mod flow;
+mod holes;
+mod routes;
 mod server;
 mod sign_in;
 mod skip;
