@@ -334,6 +334,8 @@ pub struct ClientAuthorization {
     pub grant_id: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub persists_logout: bool,
+    #[serde(flatten)]
+    pub more: Object,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Between document types and stored bytes, so that a change touches only what it changes.
 
-use bson::{RawArray, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawArray, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::error::MAX_DOCUMENT;
 use super::{Collection, Document, StoreError};
@@ -9,11 +9,37 @@ use super::{Collection, Document, StoreError};
 const RESERVE: usize = 64;
 
 pub fn decode<T: Document>(document: &RawDocument) -> Result<T, StoreError> {
-    bson::deserialize_from_slice(document.as_bytes()).map_err(|error| StoreError::Decode {
-        collection: T::COLLECTION.name,
-        id: document.get_str("_id").unwrap_or_default().to_owned(),
-        source: error.into(),
+    bson::deserialize_from_slice(document.as_bytes()).or_else(|error| {
+        // Other writers leave null for "not set" and doubles for whole numbers.
+        bson::Document::try_from(document)
+            .and_then(|document| bson::deserialize_from_document(plain(document)))
+            .map_err(|_| StoreError::Decode {
+                collection: T::COLLECTION.name,
+                id: document.get_str("_id").unwrap_or_default().to_owned(),
+                source: error.into(),
+            })
     })
+}
+
+/// The same document without null members and with integers for whole numbers.
+fn plain(document: bson::Document) -> bson::Document {
+    document
+        .into_iter()
+        .filter(|(_, value)| *value != Bson::Null)
+        .map(|(name, value)| (name, plain_value(value)))
+        .collect()
+}
+
+fn plain_value(value: Bson) -> Bson {
+    match value {
+        Bson::Document(members) => Bson::Document(plain(members)),
+        Bson::Array(items) => Bson::Array(items.into_iter().map(plain_value).collect()),
+        Bson::Double(number) => match super::value::whole(number) {
+            Some(n) => i32::try_from(n).map_or(Bson::Int64(n), Bson::Int32),
+            None => value,
+        },
+        other => other,
+    }
 }
 
 pub fn encode<T: Document>(value: &T) -> Result<RawDocumentBuf, StoreError> {

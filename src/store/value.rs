@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for Date {
 
 /// The integer a double stands for, when it stands for exactly one.
 #[allow(clippy::cast_possible_truncation)] // the range check keeps the cast exact
-fn whole(number: f64) -> Option<i64> {
+pub(super) fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64)
 }
 

@@ -34,13 +34,20 @@ macro_rules! on_both_stores {
     )+};
 }
 
+#[macro_use]
+#[path = "../fixtures/raw.rs"]
+mod raw;
+
 mod application;
 mod browser;
 mod chromium;
 mod ferretdb;
 mod flow;
+mod observe;
+mod outage;
 mod server;
 mod sign_in;
 mod skip;
+mod takeover;
 mod tenant;
 mod visitor;

@@ -45,7 +45,8 @@ pub struct Server {
     process: Child,
     description: Description,
     port: u16,
-    store: String,
+    /// Address of the store.
+    pub store: String,
     folder: TempDir,
     _ferretdb: Option<Arc<FerretDb>>,
 }
@@ -60,12 +61,15 @@ impl Server {
 
     /// The same with further settings, as `("section.key", "value")`.
     pub async fn start_with(store: Store, settings: &[(&str, &str)]) -> Option<Self> {
-        let mut description: Description =
-            serde_json::from_str(include_str!("../server.json")).expect("tests/server.json");
-        for (setting, value) in settings {
-            description.args.push("--set".to_owned());
-            description.args.push(format!("{setting}={value}"));
-        }
+        Self::start_on(store, settings, async |_| {}).await
+    }
+
+    /// The same on a store that `fill` has filled, given its address.
+    pub async fn start_on(
+        store: Store,
+        settings: &[(&str, &str)],
+        fill: impl AsyncFnOnce(&str),
+    ) -> Option<Self> {
         let folder = TempDir::new().expect("a temporary folder");
         let (address, ferretdb) = match store {
             Store::Embedded => {
@@ -83,6 +87,34 @@ impl Server {
                 }
             }
         };
+        fill(&address).await;
+        Some(Self::launch(address, ferretdb, folder, settings).await)
+    }
+
+    /// The same on whatever the address names.
+    pub async fn start_at(address: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self::launch(address.to_owned(), None, folder, settings).await
+    }
+
+    /// Starts a server that is expected to give up: its exit code and what it printed.
+    pub fn fail(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut description = describe(settings);
+        description.store.clear();
+        let mut process = spawn(&description, free_port(), "", &folder);
+        let code = process.wait().expect("its end").code();
+        let log = std::fs::read_to_string(folder.path().join("server.log"));
+        (code, log.unwrap_or_default())
+    }
+
+    async fn launch(
+        address: String,
+        ferretdb: Option<Arc<FerretDb>>,
+        folder: TempDir,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let description = describe(settings);
         let port = free_port();
         let mut server = Self {
             url: format!("http://localhost:{port}"),
@@ -97,7 +129,7 @@ impl Server {
         // between choosing a port and listening on it another program may have taken it
         for _ in 0..3 {
             if server.ready().await {
-                return Some(server);
+                return server;
             }
             server.port = free_port();
             server.url = format!("http://localhost:{}", server.port);
@@ -106,10 +138,15 @@ impl Server {
         panic!("the server does not start");
     }
 
-    /// Kills the server without warning and starts it again on the same store.
-    pub async fn restart(&mut self) {
+    /// Kills the server without warning.
+    pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Kills the server without warning and starts it again on the same store.
+    pub async fn restart(&mut self) {
+        self.kill();
         self.process = self.spawn();
         assert!(self.ready().await, "the server does not start again");
     }
@@ -155,15 +192,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         if std::thread::panicking() {
             eprintln!("--- the server's log\n{}---", self.log());
         }
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
@@ -171,6 +207,16 @@ fn free_port() -> u16 {
 fn with_database(uri: &str, database: &str) -> String {
     let (hosts, options) = uri.split_once('?').unwrap_or((uri, ""));
     format!("{}/{database}?{options}", hosts.trim_end_matches('/'))
+}
+
+fn describe(settings: &[(&str, &str)]) -> Description {
+    let mut description: Description =
+        serde_json::from_str(include_str!("../server.json")).expect("tests/server.json");
+    for (setting, value) in settings {
+        description.args.push("--set".to_owned());
+        description.args.push(format!("{setting}={value}"));
+    }
+    description
 }
 
 fn spawn(description: &Description, port: u16, store: &str, folder: &TempDir) -> Child {
