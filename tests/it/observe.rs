@@ -31,7 +31,7 @@ async fn metrics_count() {
         .authorize(&flow.url, &tenant.user.email, "Wr0ng!")
         .await;
     assert_eq!(landing.page().status, 200);
-    text(&server, "/no/such/place").await;
+    text(&server, "/nowhere").await;
     let metrics = text(&server, "/metrics").await;
     for line in [
         // the owners of root and shop, and then the wrong password
