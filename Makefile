@@ -9,7 +9,7 @@ test:
 
 bench:
 	tests/tools/setup.sh oracle
-	cargo bench --locked
+	cargo bench --locked --bench load -- $(BENCH)
 
 check:
 	cargo fmt --all --check

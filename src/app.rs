@@ -83,6 +83,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
+        &crate::profiles::organization::ORG_PROFILES,
         &crate::logs::LOGS,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
@@ -190,4 +191,54 @@ async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Store
     options.max_connections = settings.store.pool_maximum.get();
     options.timeout = Duration::from_secs(settings.store.connect_timeout_seconds.get());
     Ok(Store::open(&options, &collections()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_collection_of_an_existing_database_is_declared_once() {
+        let mut names: Vec<&str> = collections().iter().map(|c| c.name).collect();
+        names.sort_unstable();
+        let expected = [
+            "access_token",
+            "accounts",
+            "auth_groups",
+            "authorization_code",
+            "challenge-state-checks",
+            "client",
+            "client_credentials",
+            "device_code",
+            "domains",
+            "federated_tokens",
+            "grant",
+            "initial_access_token",
+            "interaction",
+            "login-attempts",
+            "login-timouts",
+            "logs",
+            "notifications",
+            "org_profiles",
+            "organizations",
+            "p-histories",
+            "permissions",
+            "pkce_sessions",
+            "plugins",
+            "product_keys",
+            "products",
+            "profile_accesses",
+            "profile_requests",
+            "profile_snapshots",
+            "profiles",
+            "pushed_authorization_request",
+            "refresh_token",
+            "registration_access_token",
+            "replay_detection",
+            "roles",
+            "session",
+            "transaction_challenges",
+        ];
+        assert_eq!(names, expected);
+    }
 }

@@ -57,7 +57,7 @@ enum Command {
 
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
-    match execute(cli).await {
+    match Box::pin(execute(cli)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             say(&format!("ueauth: {}", chain(&e)), true);
@@ -122,12 +122,23 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve { development } => {
             if development {
-                flags
-                    .entry("server.development".to_owned())
-                    .or_insert_with(|| "true".to_owned());
+                for (name, value) in [
+                    ("server.development", "true"),
+                    ("server.environment", "development"),
+                ] {
+                    flags
+                        .entry(name.to_owned())
+                        .or_insert_with(|| value.to_owned());
+                }
             }
-            let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
-            serve_command(settings).await
+            let mut sources = Sources::from_process(cli.config, flags);
+            if development && !says_where_to_listen(&sources) {
+                sources
+                    .flags
+                    .insert("server.listen".to_owned(), "127.0.0.1:3000".to_owned());
+            }
+            let settings = Settings::load(&sources)?;
+            Box::pin(serve_command(settings)).await
         }
         Command::Bootstrap {
             email,
@@ -145,6 +156,19 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
     }
+}
+
+/// Has anybody chosen an address? A file may have, so it counts as a choice.
+fn says_where_to_listen(sources: &Sources) -> bool {
+    sources.file.is_some()
+        || sources.flags.contains_key("server.listen")
+        || [
+            "UEAUTH_SERVER__LISTEN",
+            "UEAUTH_SERVER__LISTEN_FILE",
+            "PORT",
+        ]
+        .iter()
+        .any(|name| sources.environment.contains_key(*name))
 }
 
 fn start_logging(settings: &Settings) {

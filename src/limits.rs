@@ -77,7 +77,7 @@ impl Limits {
 }
 
 fn quota(limit: RateLimit) -> Quota {
-    let every = Duration::from_secs(60)
+    let every = Duration::from_mins(1)
         .checked_div(limit.per_minute.get())
         .unwrap_or(Duration::from_millis(1))
         .max(Duration::from_nanos(1));

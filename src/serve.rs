@@ -23,19 +23,27 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 10] = [
+    let tables: &[&'static [Route]] = &[
         crate::metrics::ROUTES,
         crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
         crate::clients::routes::ROUTES,
         crate::access::routes::ROUTES,
+        crate::access::member_routes::ROUTES,
+        crate::organizations::routes::ROUTES,
+        crate::organizations::member_routes::ROUTES,
+        crate::domains::routes::ROUTES,
+        crate::access::client_access::ROUTES,
+        crate::products::routes::ROUTES,
+        crate::roles::routes::ROUTES,
+        crate::permissions::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,
         crate::oidc::registration::ROUTES,
         crate::interactions::ROUTES,
         crate::oidc::ROUTES,
     ];
-    tables.into_iter().flatten().collect()
+    tables.iter().copied().flatten().collect()
 }
 
 /// Routes and what is needed to find one.
@@ -351,7 +359,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     ));
     let forgetful = Arc::clone(&app);
     let cleaner = tokio::spawn(async move {
-        let mut every = tokio::time::interval(Duration::from_secs(60));
+        let mut every = tokio::time::interval(Duration::from_mins(1));
         loop {
             every.tick().await;
             forgetful.limits.forget_quiet();
@@ -407,7 +415,7 @@ fn tls(
     use rustls_pki_types::{CertificateDer, PrivateKeyDer};
     let broken = |e: &dyn std::fmt::Display| ServeError::Tls(e.to_string());
     let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(|list| list.collect::<Result<Vec<_>, _>>())
+        .and_then(std::iter::Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| broken(&e))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|e| broken(&e))?;
     rustls::ServerConfig::builder_with_provider(Arc::new(

@@ -5,19 +5,13 @@ use crate::store::{Collection, Expiry, Index};
 
 macro_rules! collections {
     ($($const:ident $name:literal [$($index:expr),* $(,)?] [$($expiry:expr),*];)*) => {
-        $(static $const: Collection = Collection { name: $name, indexes: &[$($index),*], expiry: &[$($expiry),*] };)*
+        $(pub static $const: Collection = Collection { name: $name, indexes: &[$($index),*], expiry: &[$($expiry),*] };)*
         /// All of them.
         pub static OTHERS: &[&Collection] = &[$(&$const),*];
     };
 }
 
 collections! {
-    ORG_PROFILES "org_profiles" [
-        Index::unique(&["accountId", "organization", "authGroup"]),
-        Index::unique(&["externalId", "organization", "authGroup"]).when_set("externalId"),
-        Index::plain(&["authGroup", "accountId"]),
-        Index::plain(&["authGroup", "organization"]),
-    ] [];
     PROFILE_REQUESTS "profile_requests" [
         Index::plain(&["authGroup", "targetAccountId"]),
         Index::plain(&["authGroup", "requestingAccountId"]),

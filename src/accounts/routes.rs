@@ -23,7 +23,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/account", [GroupEvenInactive, Body(creation::check_body), Auth(&[CreateAccount])], create),
     route!(POST "/api/{group}/accounts", [Group, Body(importing::check_body), Auth(&[Bearer]), Rights, May(&["accounts"])], import, body IMPORT_BODY),
     route!(GET "/api/{group}/accounts", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], list),
-    route!(GET "/api/{group}/accounts/search", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"]), Limit(LimitClass::Lookups)], search),
+    route!(GET "/api/{group}/accounts/search", [Group, Auth(&[Bearer]), Rights, May(&["accounts-organization"]), Limit(LimitClass::Lookups)], search),
     route!(GET "/api/{group}/account/{id}", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], read),
     route!(PATCH "/api/{group}/account/{id}", [Group, Auth(&[Bearer, IatPassword]), Body(failures::is_patch), Rights, May(&["accounts"])], patch),
     route!(DELETE "/api/{group}/account/{id}", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], delete),

@@ -15,7 +15,7 @@ use crate::jose::{Alg, ClientKeys, JoseError, Jwk};
 static FETCHED: LazyLock<Cache<String, Arc<ClientKeys>>> = LazyLock::new(|| {
     Cache::builder()
         .max_capacity(500)
-        .time_to_live(Duration::from_secs(300))
+        .time_to_live(Duration::from_mins(5))
         .build()
 });
 

@@ -169,10 +169,10 @@ impl Client {
     /// Registration metadata as clients see it.
     pub fn public(&self, secret: SecretView) -> Json {
         let mut out = crate::http::reply::public_document(&self.payload);
-        if let Some(map) = out.as_object_mut() {
-            if secret == SecretView::Hidden {
-                map.remove("client_secret");
-            }
+        if let Some(map) = out.as_object_mut()
+            && secret == SecretView::Hidden
+        {
+            map.remove("client_secret");
         }
         out
     }

@@ -114,10 +114,10 @@ async fn subject_group(ctx: &mut Ctx, group: &str) -> Result<Arc<Tenant>, Failur
         .await?
         .filter(|t| t.is_root())
         .ok_or(INVALID)?;
-    if let (Some(custom), Some(alias)) = (&ctx.custom_domain, &tenant.group.alias_dns_oidc) {
-        if custom != alias {
-            return Err(INVALID);
-        }
+    if let (Some(custom), Some(alias)) = (&ctx.custom_domain, &tenant.group.alias_dns_oidc)
+        && custom != alias
+    {
+        return Err(INVALID);
     }
     if ctx.tenant.is_none() {
         ctx.tenant = Some(Arc::clone(&tenant));

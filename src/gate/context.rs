@@ -47,23 +47,20 @@ pub async fn host(ctx: &mut Ctx) -> ApiResult<()> {
         return Ok(());
     }
     let name = ctx.req.hosts.effective.clone();
-    match ctx.app.tenants.by_host(&ctx.app, &name).await? {
-        Some(tenant) => {
-            ctx.tenant = Some(tenant);
-            ctx.custom_domain = Some(name);
-            Ok(())
-        }
-        None => {
-            let first = ctx
-                .req
-                .path()
-                .split('/')
-                .nth(1)
-                .filter(|s| !s.is_empty())
-                .unwrap_or("undefined")
-                .to_owned();
-            Err(unrecognized(ctx, &first))
-        }
+    if let Some(tenant) = ctx.app.tenants.by_host(&ctx.app, &name).await? {
+        ctx.tenant = Some(tenant);
+        ctx.custom_domain = Some(name);
+        Ok(())
+    } else {
+        let first = ctx
+            .req
+            .path()
+            .split('/')
+            .nth(1)
+            .filter(|s| !s.is_empty())
+            .unwrap_or("undefined")
+            .to_owned();
+        Err(unrecognized(ctx, &first))
     }
 }
 
@@ -73,10 +70,10 @@ fn wanted(ctx: &Ctx) -> String {
     if path.starts_with("/api/plugins/") {
         return "root".to_owned();
     }
-    if path.starts_with("/api/group/") {
-        if let Some(id) = ctx.req.try_param("id") {
-            return id.to_owned();
-        }
+    if path.starts_with("/api/group/")
+        && let Some(id) = ctx.req.try_param("id")
+    {
+        return id.to_owned();
     }
     ctx.req.try_param("group").unwrap_or_default().to_owned()
 }
@@ -165,7 +162,8 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
             "Primary Org for this AuthGroup was not identified. Contact the admin.",
         )
     })?;
-    let wanted = if ctx.route.path == "/api/{group}/organizations/{id}" {
+    let itself = ctx.route.path == "/api/{group}/organizations/{id}";
+    let wanted = if itself {
         ctx.req.try_param("id").map(ToOwned::to_owned)
     } else {
         ctx.req
@@ -187,7 +185,7 @@ pub async fn organization_context(ctx: &mut Ctx, tenant: &Arc<Tenant>) -> ApiRes
             .as_ref()
             .map_or_else(|| MEMBER.to_owned(), |o| o.id.clone()),
     );
-    if ctx.req.try_param("org").is_some() {
+    if itself || ctx.req.try_param("org").is_some() {
         ctx.organization = found;
     }
     Ok(())

@@ -96,7 +96,7 @@ fn words(value: Option<&Json>) -> Vec<String> {
 }
 
 /// The claims of the token, with access computed afresh where the token only points to it.
-async fn access_claims(ctx: &Ctx, claims: &Claims) -> ApiResult<Claims> {
+pub async fn access_claims(ctx: &Ctx, claims: &Claims) -> ApiResult<Claims> {
     if !claims.contains_key("x-access-url") {
         return Ok(claims.clone());
     }
@@ -281,7 +281,25 @@ fn action(method: &Method) -> Option<&'static str> {
 }
 
 fn denied() -> ApiError {
-    ApiError::forbidden("You do not have permission to do this")
+    ApiError::forbidden("")
+}
+
+/// No permission at all, in the words that clients know.
+fn no_permission() -> ApiError {
+    ApiError::forbidden("You do not have the right permissions")
+}
+
+/// Permissions for the target and action that count where the request acts: those of another
+/// organization than the one in the path do not.
+fn held<'c>(ctx: &'c Ctx, target: &'c str, action: &'c str) -> impl Iterator<Item = &'c Held> + 'c {
+    let elsewhere = ctx
+        .organization
+        .as_ref()
+        .is_some_and(|o| ctx.context.as_deref() != Some(o.id.as_str()));
+    ctx.rights
+        .permissions
+        .iter()
+        .filter(move |p| p.target == target && p.action == action && (!elsewhere || p.anywhere))
 }
 
 /// May the caller act on one of the targets? Sets [`Rights::own`] if only on what is its own.
@@ -317,36 +335,33 @@ pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
         let allowed = ctx.app.settings.security.root_full_control
             || ctx.route.path.starts_with("/api/plugins/")
             || harmless;
-        return if allowed { Ok(()) } else { Err(denied()) };
+        return if allowed {
+            Ok(())
+        } else {
+            Err(no_permission())
+        };
     }
     if ctx.caller.sub() == Some(tenant.group.owner.as_str()) {
         return Ok(());
     }
     if !ctx.rights.member || ctx.context.is_none() {
-        return Err(denied());
+        return Err(no_permission());
     }
     let action = action(ctx.req.method())
         .ok_or_else(|| ApiError::switched_off(ctx.req.method().as_str()))?;
     let member_code = format!("{}-{MEMBER}", tenant.id());
-    // membership of others is not a member's own business
-    let without_member = targets == ["accounts", "organization"] && action != "read";
-    let elsewhere = ctx
-        .organization
-        .as_ref()
-        .is_some_and(|o| ctx.context.as_deref() != Some(o.id.as_str()));
+    // membership of others is not a member's own business; only leaving is
+    let without_member = targets == ["accounts", "organization"]
+        && action != "read"
+        && ctx.req.try_param("id").is_none();
     let mut target = String::new();
     for part in targets {
         if !target.is_empty() {
             target.push('-');
         }
         target.push_str(&part.to_lowercase());
-        let matches: Vec<&Held> = ctx
-            .rights
-            .permissions
-            .iter()
-            .filter(|p| p.target == target && p.action == action)
+        let matches: Vec<&Held> = held(ctx, &target, action)
             .filter(|p| ctx.rights.is_core(p) || (p.code == member_code && !without_member))
-            .filter(|p| !elsewhere || p.anywhere)
             .collect();
         if !matches.is_empty() {
             let own = matches.iter().all(|p| p.own);
@@ -354,7 +369,7 @@ pub fn may(ctx: &mut Ctx, targets: &[&str]) -> ApiResult<()> {
             return Ok(());
         }
     }
-    Err(denied())
+    Err(no_permission())
 }
 
 /// The caller holds a role of that name, or is a person of the root group.
@@ -415,6 +430,21 @@ pub async fn role(ctx: &mut Ctx, name: &str) -> ApiResult<()> {
 }
 
 impl Ctx {
+    /// Holds `target::action` on a core product where the request acts; `own` ones count too.
+    pub fn holds_here(&self, target: &str, action: &str) -> bool {
+        held(self, target, action).any(|p| self.rights.is_core(p))
+    }
+
+    /// May do it to everybody's, not only to what is the caller's own.
+    pub fn holds_fully_here(&self, target: &str, action: &str) -> bool {
+        let root = self.rights.root_user && self.app.settings.security.root_full_control;
+        let owner = self
+            .tenant
+            .as_ref()
+            .is_some_and(|t| self.caller.sub() == Some(t.group.owner.as_str()));
+        root || owner || held(self, target, action).any(|p| !p.own && self.rights.is_core(p))
+    }
+
     /// *Own* callers may touch only the record that is theirs; to them others do not exist.
     pub fn own_record(&self, id: &str) -> ApiResult<()> {
         if !self.rights.own {

@@ -81,7 +81,6 @@ const RESERVED_FOR_NEW: &[&str] = &[
     "init",
     "ready-check",
     "assets",
-    "demo",
     "metrics",
     "cleanapi.json",
     "oauth2-redirect.html",

@@ -6,6 +6,7 @@ pub mod etag;
 pub mod failures;
 pub mod headers;
 pub mod hosts;
+pub mod lists;
 pub mod odata;
 pub mod patch;
 pub mod reply;

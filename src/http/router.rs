@@ -62,22 +62,21 @@ impl<T> Router<T> {
                 key.push_str(&segment.to_ascii_lowercase());
             }
         }
-        let index = match self.tree.at(&key).ok().map(|m| *m.value).filter(|i| {
+        let index = if let Some(i) = self.tree.at(&key).ok().map(|m| *m.value).filter(|i| {
             self.leaves
                 .get(*i)
                 .is_some_and(|l| shape(l.pattern) == shape(pattern))
         }) {
-            Some(i) => i,
-            None => {
-                self.leaves.push(Leaf {
-                    pattern,
-                    methods: Vec::new(),
-                });
-                self.tree
-                    .insert(key, self.leaves.len() - 1)
-                    .map_err(|e| fail(e.to_string()))?;
-                self.leaves.len() - 1
-            }
+            i
+        } else {
+            self.leaves.push(Leaf {
+                pattern,
+                methods: Vec::new(),
+            });
+            self.tree
+                .insert(key, self.leaves.len() - 1)
+                .map_err(|e| fail(e.to_string()))?;
+            self.leaves.len() - 1
         };
         let leaf = self
             .leaves

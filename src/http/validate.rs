@@ -178,7 +178,7 @@ fn text(value: &Json, limit: usize, at: &str, found: &mut Vec<Violation>) {
             ));
         }
         Some(s) if s.contains('\0') => {
-            found.push(Violation::new(at, "pattern", "must NOT contain NUL"))
+            found.push(Violation::new(at, "pattern", "must NOT contain NUL"));
         }
         Some(_) => {}
     }

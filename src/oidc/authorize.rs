@@ -108,7 +108,7 @@ fn page<T>(code: &'static str, description: impl Into<String>) -> Check<T> {
 
 pub async fn authorize(ctx: Ctx) -> ApiResult<Reply> {
     let params = Params::of(&ctx).map_err(|e| e.page(PageRule::Always))?;
-    start(ctx, params, Submission::default()).await
+    Box::pin(start(ctx, params, Submission::default())).await
 }
 
 /// Checks the request and either asks something or answers it.
@@ -125,7 +125,7 @@ pub async fn start(ctx: Ctx, params: Params, submission: Submission) -> ApiResul
         return refused(&ctx, &params, refusal).await;
     }
     match check(&ctx, params.clone()).await? {
-        Ok(request) => proceed(ctx, request, submission).await,
+        Ok(request) => Box::pin(proceed(ctx, request, submission)).await,
         Err(refusal) => refused(&ctx, &params, refusal).await,
     }
 }
@@ -226,10 +226,10 @@ fn check_response_mode(params: &Params) -> Check {
 }
 
 fn default_redirect_uri(client: &Client, params: &mut Params) {
-    if params.get("redirect_uri").is_none() {
-        if let [only] = client.payload.redirect_uris.as_slice() {
-            params.set("redirect_uri", only.clone());
-        }
+    if params.get("redirect_uri").is_none()
+        && let [only] = client.payload.redirect_uris.as_slice()
+    {
+        params.set("redirect_uri", only.clone());
     }
 }
 
@@ -303,12 +303,12 @@ fn apply_client_defaults(client: &Client, params: &mut Params) {
             params.set("max_age", n.to_string());
         }
     }
-    if params.get("acr_values").is_none() {
-        if let Some(Value::Array(list)) = client.payload.extra.get("default_acr_values") {
-            let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-            if !words.is_empty() {
-                params.set("acr_values", words.join(" "));
-            }
+    if params.get("acr_values").is_none()
+        && let Some(Value::Array(list)) = client.payload.extra.get("default_acr_values")
+    {
+        let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        if !words.is_empty() {
+            params.set("acr_values", words.join(" "));
         }
     }
 }
@@ -623,9 +623,8 @@ async fn refused(ctx: &Ctx, params: &Params, refusal: Refusal) -> ApiResult<Repl
     if refusal.page_only {
         return Err(error_page(refusal.code, refusal.description));
     }
-    let client = match find_client(ctx, params).await? {
-        Ok(client) => client,
-        Err(_) => return Err(error_page(refusal.code, refusal.description)),
+    let Ok(client) = find_client(ctx, params).await? else {
+        return Err(error_page(refusal.code, refusal.description));
     };
     let mut params = params.clone();
     default_redirect_uri(&client, &mut params);

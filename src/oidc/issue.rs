@@ -60,10 +60,10 @@ pub async fn extra(
 ) -> ApiResult<Map<String, Json>> {
     let mut out = Map::new();
     out.insert("group".into(), tenant.id().into());
-    if let Subject::Account(account) = subject {
-        if scopes::has(scope, "email") {
-            out.insert("email".into(), account.email.clone().into());
-        }
+    if let Subject::Account(account) = subject
+        && scopes::has(scope, "email")
+    {
+        out.insert("email".into(), account.email.clone().into());
     }
     if !scopes::wants_access(scope) {
         return Ok(out);
@@ -89,10 +89,10 @@ pub async fn extra(
                     claims.insert(claim.into(), value.clone());
                 }
             }
-            if wants("access:organizations") {
-                if let Some(id) = organization_context(ctx, tenant, &grants, access).await? {
-                    claims.insert("x-organization-context".into(), id.into());
-                }
+            if wants("access:organizations")
+                && let Some(id) = organization_context(ctx, tenant, &grants, access).await?
+            {
+                claims.insert("x-organization-context".into(), id.into());
             }
             weight(&Json::Object(minimized))
         }

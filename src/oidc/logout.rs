@@ -49,15 +49,14 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
     let post_logout = params
         .get("post_logout_redirect_uri")
         .filter(|_| client.is_some());
-    if let (Some(client), Some(uri)) = (&client, post_logout) {
-        if !client
+    if let (Some(client), Some(uri)) = (&client, post_logout)
+        && !client
             .payload
             .post_logout_redirect_uris
             .iter()
             .any(|u| u == uri)
-        {
-            return Err(refused("post_logout_redirect_uri not registered"));
-        }
+    {
+        return Err(refused("post_logout_redirect_uri not registered"));
     }
     let mut browser = Browser::load(&ctx).await?;
     let xsrf = ctx.app.random.hex(48);
@@ -157,10 +156,10 @@ async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>
 /// Where "cancel" leads: only to addresses that are registered for the client or the group.
 fn cancel_uri(ctx: &Ctx, client: Option<&Client>) -> Option<String> {
     let tenant = ctx.tenant.as_ref()?;
-    if let (Some(wanted), Some(client)) = (ctx.req.query("onCancel"), client) {
-        if is_known_host(client, wanted) {
-            return Some(wanted.to_owned());
-        }
+    if let (Some(wanted), Some(client)) = (ctx.req.query("onCancel"), client)
+        && is_known_host(client, wanted)
+    {
+        return Some(wanted.to_owned());
     }
     return_uri(ctx, tenant, client)
 }
@@ -224,16 +223,15 @@ async fn finish(ctx: &Ctx, mut browser: Browser, everything: bool) -> ApiResult<
         leave_client(ctx, &mut browser, client).await?;
     }
     browser.set_state(None);
-    let to = match &state.post_logout_redirect_uri {
-        Some(uri) => with_query(uri, "state", state.state.as_deref()),
-        None => {
-            let success = format!("{}/session/end/success", base(ctx)?);
-            with_query(
-                &success,
-                "client_id",
-                state.client_id.as_deref().filter(|_| !everything),
-            )
-        }
+    let to = if let Some(uri) = &state.post_logout_redirect_uri {
+        with_query(uri, "state", state.state.as_deref())
+    } else {
+        let success = format!("{}/session/end/success", base(ctx)?);
+        with_query(
+            &success,
+            "client_id",
+            state.client_id.as_deref().filter(|_| !everything),
+        )
     };
     browser
         .finish(ctx, reply::no_store(reply::see_other(&to)?))

@@ -51,9 +51,10 @@ pub const ACCESS_TOKEN_ALGS: &[Alg] = &[Alg::RS256, Alg::PS256, Alg::ES256, Alg:
 /// Algorithms of client assertions and request objects that need a key pair.
 pub const KEY_PAIR_ALGS: &[&str] = &["RS256", "PS256", "ES256", "EdDSA"];
 /// Key management algorithms of encrypted ID tokens and request objects.
-pub const ENCRYPTION_ALGS: &[&str] = &["A128KW", "A256KW", "ECDH-ES", "RSA-OAEP", "dir"];
+/// None: ID tokens and request objects are not encrypted.
+pub const ENCRYPTION_ALGS: &[&str] = &[];
 /// Content encryption algorithms of the same.
-pub const ENCRYPTION_ENCS: &[&str] = &["A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"];
+pub const ENCRYPTION_ENCS: &[&str] = &[];
 /// The member that selects the algorithm of signed access tokens; RFC 9068 leaves it to the server.
 pub const ACCESS_TOKEN_ALG: &str = "access_token_signed_response_alg";
 

@@ -169,7 +169,7 @@ pub async fn resume(ctx: Ctx) -> ApiResult<Reply> {
     };
     let path = ctx.req.path().to_owned();
     let secure = ctx.req.hosts.secure;
-    let mut reply = carry_on(ctx, &interaction, &mut browser).await?;
+    let mut reply = Box::pin(carry_on(ctx, &interaction, &mut browser)).await?;
     for cookie in cookies::cleared(&name, &path, Some(SameSite::Lax), secure) {
         add_cookie(&mut reply, &cookie)?;
     }
@@ -213,5 +213,5 @@ async fn carry_on(ctx: Ctx, interaction: &Interaction, browser: &mut Browser) ->
         };
         browser.login(&ctx, login).await?;
     }
-    authorize::restart(ctx, params, submission, browser).await
+    Box::pin(authorize::restart(ctx, params, submission, browser)).await
 }

@@ -51,7 +51,7 @@ pub async fn revoke(ctx: Ctx) -> ApiResult<Reply> {
                 .await?;
         }
         Kind::Refresh => {
-            grants::revoke(&ctx.app, token.grant_id.as_deref().unwrap_or_default()).await?
+            grants::revoke(&ctx.app, token.grant_id.as_deref().unwrap_or_default()).await?;
         }
     }
     done()

@@ -148,16 +148,16 @@ impl Browser {
         let headers = ctx.req.http.headers();
         let id = cookies::verified(headers, &name, &tenant.cookie_keys)
             .or_else(|| cookies::verified(headers, &format!("{name}.legacy"), &tenant.cookie_keys));
-        if let Some(id) = id {
-            if let Some(found) = ctx.app.actors.sessions(tenant.id()).get(&id).await? {
-                return Ok(Self {
-                    stored: Some(id),
-                    session: (*found).clone(),
-                    edits: Vec::new(),
-                    rotate: false,
-                    gone: false,
-                });
-            }
+        if let Some(id) = id
+            && let Some(found) = ctx.app.actors.sessions(tenant.id()).get(&id).await?
+        {
+            return Ok(Self {
+                stored: Some(id),
+                session: (*found).clone(),
+                edits: Vec::new(),
+                rotate: false,
+                gone: false,
+            });
         }
         Ok(Self::fresh(ctx))
     }
@@ -241,7 +241,7 @@ impl Browser {
     pub async fn finish(&mut self, ctx: &Ctx, mut reply: Reply) -> ApiResult<Reply> {
         let tenant = ctx.tenant()?;
         if self.gone {
-            return self.clear_cookies(ctx, reply);
+            return clear_cookies(ctx, reply);
         }
         let holds_something = self.session.account_id.is_some() || self.session.state.is_some();
         if self.stored.is_none() && !holds_something {
@@ -305,20 +305,21 @@ impl Browser {
         }
         Ok(reply)
     }
+}
 
-    fn clear_cookies(&self, ctx: &Ctx, mut reply: Reply) -> ApiResult<Reply> {
-        let name = cookie_name(ctx)?;
-        let secure = ctx.req.hosts.secure;
-        for (n, same_site) in [
-            (name.clone(), Some(SameSite::None)),
-            (format!("{name}.legacy"), None),
-        ] {
-            for cookie in cookies::cleared(&n, "/", same_site, secure) {
-                add_cookie(&mut reply, &cookie)?;
-            }
+/// Expires the session's cookies in the browser.
+fn clear_cookies(ctx: &Ctx, mut reply: Reply) -> ApiResult<Reply> {
+    let name = cookie_name(ctx)?;
+    let secure = ctx.req.hosts.secure;
+    for (n, same_site) in [
+        (name.clone(), Some(SameSite::None)),
+        (format!("{name}.legacy"), None),
+    ] {
+        for cookie in cookies::cleared(&n, "/", same_site, secure) {
+            add_cookie(&mut reply, &cookie)?;
         }
-        Ok(reply)
     }
+    Ok(reply)
 }
 
 /// Browsers that refuse `SameSite=None` without https fall back to the legacy copy.

@@ -185,10 +185,10 @@ impl From<StoreError> for Used {
 async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiResult<Json> {
     let client = &auth.client;
     let mut params = params.clone();
-    if params.get("redirect_uri").is_none() {
-        if let [only] = client.payload.redirect_uris.as_slice() {
-            params.set("redirect_uri", only.clone());
-        }
+    if params.get("redirect_uri").is_none()
+        && let [only] = client.payload.redirect_uris.as_slice()
+    {
+        params.set("redirect_uri", only.clone());
     }
     if params.get("code").is_none() || params.get("redirect_uri").is_none() {
         params.require(&["code", "redirect_uri"])?;
@@ -360,27 +360,24 @@ fn token_scope(
     resource: Option<&str>,
     scope: &str,
 ) -> String {
-    match resource {
-        Some(resource) => {
-            let granted = grant
-                .resources
-                .get(resource)
-                .map(String::as_str)
-                .unwrap_or_default();
-            scopes::for_resource(&ctx.app, tenant, client, scope)
-                .into_iter()
-                .filter(|s| scopes::has(granted, s))
-                .collect::<Vec<_>>()
-                .join(" ")
-        }
-        None => {
-            let granted = grant.openid_scope().unwrap_or_default();
-            scopes::list(scope)
-                .into_iter()
-                .filter(|s| scopes::has(granted, s))
-                .collect::<Vec<_>>()
-                .join(" ")
-        }
+    if let Some(resource) = resource {
+        let granted = grant
+            .resources
+            .get(resource)
+            .map(String::as_str)
+            .unwrap_or_default();
+        scopes::for_resource(&ctx.app, tenant, client, scope)
+            .into_iter()
+            .filter(|s| scopes::has(granted, s))
+            .collect::<Vec<_>>()
+            .join(" ")
+    } else {
+        let granted = grant.openid_scope().unwrap_or_default();
+        scopes::list(scope)
+            .into_iter()
+            .filter(|s| scopes::has(granted, s))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -27,7 +27,7 @@ pub fn presented(ctx: &Ctx, params: &Params) -> ApiResult<String> {
         let parts: Vec<&str> = header.split(' ').collect();
         match parts.as_slice() {
             [scheme, token] if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
-                found.push((*token).to_owned())
+                found.push((*token).to_owned());
             }
             _ => return Err(refused("invalid authorization header value format", true)),
         }
@@ -41,6 +41,9 @@ pub fn presented(ctx: &Ctx, params: &Params) -> ApiResult<String> {
         .filter(|_| *ctx.req.method() == actix_web::http::Method::POST)
     {
         found.push(token.to_owned());
+    }
+    if ctx.req.query("access_token").is_some() && !ctx.app.settings.security.query_tokens {
+        return Err(refused("access tokens are not accepted in the query", true));
     }
     match found.len() {
         0 => Err(refused("no access token provided", false)),

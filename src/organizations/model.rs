@@ -1,7 +1,9 @@
 //! The stored organization.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use crate::clients::model::SecretView;
 use crate::groups::model::system_admin;
 use crate::store::{Collection, Date, Document, Index, Object, Value};
 
@@ -125,5 +127,14 @@ impl Organization {
             return false;
         };
         listed.any(|d| d.trim_start_matches('@').eq_ignore_ascii_case(domain))
+    }
+}
+
+impl Organization {
+    /// The organization as clients see it, with secrets of its connection as `secrets` says.
+    pub fn public(&self, secrets: SecretView) -> Json {
+        let mut out = crate::http::reply::public_document(self);
+        crate::organizations::sso::hide(&mut out, secrets);
+        out
     }
 }

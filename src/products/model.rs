@@ -78,12 +78,36 @@ impl Document for Product {
     }
 }
 
+/// Takes out what no client is shown.
+pub fn hide(out: &mut Json) {
+    if let Some(meta) = out.get_mut("meta").and_then(Json::as_object_mut) {
+        meta.remove("core");
+    }
+}
+
 impl Product {
     /// The product as clients see it: `meta.core` stays inside.
     pub fn public(&self) -> Json {
         let mut out = crate::http::reply::public_document(self);
-        if let Some(meta) = out.get_mut("meta").and_then(Json::as_object_mut) {
-            meta.remove("core");
+        hide(&mut out);
+        out
+    }
+
+    /// What members of an organization see of its products.
+    pub fn short(&self) -> Json {
+        const SHOWN: &[&str] = &[
+            "id",
+            "codedId",
+            "authGroup",
+            "name",
+            "description",
+            "b2c",
+            "url",
+            "core",
+        ];
+        let mut out = crate::http::reply::public_document(self);
+        if let Some(map) = out.as_object_mut() {
+            map.retain(|name, _| SHOWN.contains(&name.as_str()));
         }
         out
     }

@@ -2,7 +2,7 @@
 """Compares this server with recordings of the system whose contract it keeps.
 
 Starts a fresh server with the settings of tests/server.json, lets record.py of the recordings drive it, compares with
-their compare.py, and fails when a step differs that not-yet.txt does not name. Without recordings it does nothing.
+their compare.py, and fails when a step differs that neither not-yet.txt nor deliberate.txt names. Without recordings it does nothing.
 """
 
 import argparse
@@ -86,9 +86,24 @@ def compare(programs, out):
     return different, totals
 
 
+def lines(name):
+    text = (ROOT / "tests/diff" / name).read_text().splitlines()
+    return [line.strip() for line in text if line.strip() and not line.startswith("#")]
+
+
 def not_yet():
-    lines = (ROOT / "tests/diff/not-yet.txt").read_text().splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return lines("not-yet.txt")
+
+
+def deliberate():
+    """Steps that differ for good; every line gives its reason."""
+    out = {}
+    for line in lines("deliberate.txt"):
+        name, dash, reason = line.partition(" — ")
+        if not dash or not reason:
+            sys.exit(f"deliberate.txt: this line gives no reason: {line}")
+        out[name] = reason
+    return out
 
 
 def main():
@@ -107,21 +122,22 @@ def main():
     different, totals = compare(programs, out)
     wanted = {"01", *o.only.split(",")} if o.only else None
     listed = not_yet()
-    allowed = {name for name in different if name in listed or f"{name.split(' · ')[0]} · *" in listed}
-    unexpected = [name for name in different if name not in allowed]
+    meant = {name for name in different if name in deliberate()}
+    allowed = {name for name in different if name not in meant and (name in listed or f"{name.split(' · ')[0]} · *" in listed)}
+    unexpected = [name for name in different if name not in allowed and name not in meant]
     if wanted:
         unexpected = [name for name in unexpected if name[:2] in wanted]
         totals = {name: row for name, row in totals.items() if name[:2] in wanted}
 
     for name in unexpected:
         print("\n".join(different[name]))
-    print(f"\n{'scenario':24}{'equal':>8}{'allowed':>9}{'not yet':>9}{'different':>11}")
-    sums = [0, 0, 0, 0]
+    print(f"\n{'scenario':24}{'equal':>8}{'allowed':>9}{'by design':>11}{'not yet':>9}{'different':>11}")
+    sums = [0, 0, 0, 0, 0]
     for name, (equal, fine, _) in totals.items():
-        row = [equal, fine] + [sum(step.startswith(f"{name} · ") for step in steps) for steps in (allowed, unexpected)]
+        row = [equal, fine] + [sum(step.startswith(f"{name} · ") for step in steps) for steps in (meant, allowed, unexpected)]
         sums = [x + y for x, y in zip(sums, row)]
-        print(f"{name:24}{row[0]:8}{row[1]:9}{row[2]:9}{row[3]:11}")
-    print(f"{'total':24}{sums[0]:8}{sums[1]:9}{sums[2]:9}{sums[3]:11}")
+        print(f"{name:24}{row[0]:8}{row[1]:9}{row[2]:11}{row[3]:9}{row[4]:11}")
+    print(f"{'total':24}{sums[0]:8}{sums[1]:9}{sums[2]:11}{sums[3]:9}{sums[4]:11}")
     if not o.only:
         for line in listed:
             scenario, _, step = line.partition(" · ")

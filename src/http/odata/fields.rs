@@ -29,6 +29,7 @@ const NEVER: &[&str] = &[
 #[derive(Debug, Clone, Copy)]
 pub struct Fields {
     known: &'static [(&'static str, FieldType)],
+    more: &'static [(&'static str, FieldType)],
     hidden: &'static [&'static str],
     prefix: &'static str,
 }
@@ -45,9 +46,20 @@ impl Fields {
     pub const fn new(known: &'static [(&'static str, FieldType)]) -> Self {
         Self {
             known,
+            more: &[],
             hidden: &[],
             prefix: "",
         }
+    }
+
+    /// Further names, with a meaning that the room gives them.
+    pub const fn also(mut self, more: &'static [(&'static str, FieldType)]) -> Self {
+        self.more = more;
+        self
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'static (&'static str, FieldType)> {
+        self.known.iter().chain(self.more)
     }
 
     /// Names (and everything below them) that are refused.
@@ -86,7 +98,7 @@ impl Fields {
         if matches!(name, "id" | "_id") {
             return Some(("_id".to_owned(), Meaning::Leaf(FieldType::Text)));
         }
-        let meaning = self.known.iter().find_map(|(known, kind)| match kind {
+        let meaning = self.all().find_map(|(known, kind)| match kind {
             _ if *known == name => Some(Meaning::Leaf(*kind)),
             FieldType::Open | FieldType::List(FieldType::Open) if below(name, known) => {
                 Some(Meaning::Leaf(FieldType::Open))
@@ -94,8 +106,7 @@ impl Fields {
             _ => None,
         });
         let parent = || {
-            self.known
-                .iter()
+            self.all()
                 .any(|(known, _)| below(known, name))
                 .then_some(Meaning::Parent)
         };
@@ -108,7 +119,7 @@ impl Fields {
         match self.resolve(name) {
             Some((_, Meaning::Parent)) if self.covers_hidden(name) => {
                 let visible = |known: &&str| below(known, name) && !self.is_hidden(known);
-                let names = self.known.iter().map(|(known, _)| *known).filter(visible);
+                let names = self.all().map(|(known, _)| *known).filter(visible);
                 names
                     .map(|known| format!("{}{known}", self.prefix))
                     .collect()
