@@ -31,6 +31,7 @@ pub struct Parts {
     pub clients: ClientCache,
     pub plugins: PluginCache,
     pub limits: Limits,
+    pub metrics: crate::metrics::Metrics,
     pub outgoing: crate::outgoing::Caller,
     pub actors: Registry<Session, Interaction>,
     /// Signs cookies of groups that have no keys of their own.
@@ -83,6 +84,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
         &crate::profiles::organization::ORG_PROFILES,
+        &crate::logs::LOGS,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
         &oidc::REFRESH_TOKENS,
@@ -160,6 +162,7 @@ impl Parts {
             clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
             plugins: PluginCache::new(max_age),
             limits: Limits::new(&settings.rate_limits),
+            metrics: crate::metrics::Metrics::default(),
             outgoing,
             fallback_cookie_keys: settings
                 .security

@@ -17,9 +17,6 @@ use crate::serve;
 use crate::settings::{Listen, Settings, Severity, Sources};
 use crate::store::StoreError;
 
-/// How long to try again when the store cannot be reached at start-up.
-const STORE_PATIENCE: Duration = Duration::from_mins(1);
-
 #[derive(Debug, Parser)]
 #[command(
     name = "ueauth",
@@ -77,6 +74,8 @@ enum CliError {
     Settings(#[from] crate::settings::SettingsError),
     #[error("{0}")]
     Refused(String),
+    #[error("the store cannot be reached; check the setting store.url and that the database runs")]
+    Unreachable(#[source] crate::store::Source),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -255,7 +254,7 @@ fn check(settings: &Settings) -> Result<(), CliError> {
 /// Opens the store, trying again for a while, and puts everything together.
 async fn start(settings: Settings) -> Result<App, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let until = clock.now() + i64::try_from(STORE_PATIENCE.as_millis()).unwrap_or(60_000);
+    let until = clock.now() + i64::from(settings.store.patience_seconds) * 1000;
     let mut pause = Duration::from_millis(250);
     // until the root group exists, a code of this start's own stands in for a configured one
     let code = settings
@@ -266,7 +265,10 @@ async fn start(settings: Settings) -> Result<App, CliError> {
     loop {
         match Parts::start(settings.clone(), Arc::clone(&clock), code.clone()).await {
             Ok(app) => return Ok(app),
-            Err(StartError::Store(StoreError::Unavailable { source })) if clock.now() < until => {
+            Err(StartError::Store(StoreError::Unavailable { source })) => {
+                if clock.now() >= until {
+                    return Err(CliError::Unreachable(source));
+                }
                 tracing::warn!(cause = %source, "the store cannot be reached (setting store.url); trying again in {} ms", pause.as_millis());
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(8));

@@ -14,6 +14,8 @@ pub mod http;
 pub mod interactions;
 pub mod jose;
 pub mod limits;
+pub mod logs;
+pub mod metrics;
 pub mod number;
 pub mod oidc;
 pub mod openapi;

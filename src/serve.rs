@@ -1,7 +1,7 @@
 //! The running server: every request goes through [`dispatch`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, web};
@@ -13,7 +13,7 @@ use crate::groups::names;
 use crate::http::error::{ApiResult, PageRule};
 use crate::http::hosts::ProxyRules;
 use crate::http::router::{Found, Router};
-use crate::http::{ApiError, Reply, Request, headers, request};
+use crate::http::{ApiError, Reply, Request, etag, headers, request};
 use crate::interactions::look::Look;
 use crate::pages::{Message, Page};
 use crate::settings::{Listen, Settings};
@@ -23,13 +23,16 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 15] = [
+    let tables: &[&'static [Route]] = &[
+        crate::metrics::ROUTES,
         crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
         crate::clients::routes::ROUTES,
         crate::access::routes::ROUTES,
+        crate::access::member_routes::ROUTES,
         crate::organizations::routes::ROUTES,
+        crate::organizations::member_routes::ROUTES,
         crate::domains::routes::ROUTES,
         crate::access::client_access::ROUTES,
         crate::products::routes::ROUTES,
@@ -40,7 +43,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::interactions::ROUTES,
         crate::oidc::ROUTES,
     ];
-    tables.into_iter().flatten().collect()
+    tables.iter().copied().flatten().collect()
 }
 
 /// Routes and what is needed to find one.
@@ -86,6 +89,11 @@ fn is_api(path: &str) -> bool {
     lower == "/api/" || lower == "/api"
 }
 
+/// The API documents.
+fn is_document(path: &str) -> bool {
+    path.ends_with("/swagger.json") || path.ends_with("/cleanapi.json")
+}
+
 /// Paths below a first segment that can be a group's name.
 fn is_below_group(path: &str) -> bool {
     let mut segments = path.trim_start_matches('/').splitn(2, '/');
@@ -105,12 +113,25 @@ pub async fn dispatch(
     let span =
         tracing::info_span!("request", id = %id, method = %http.method(), path = %http.path());
     async move {
-        let began = server.app.now_ms();
+        let (began, started) = (server.app.now_ms(), Instant::now());
+        let mut route = None;
         let hosts = server.proxies.hosts(&http, server.tls);
         let secure = hosts.secure;
         let wants_html = Request::new(http.clone(), hosts.clone(), String::new()).wants_html();
         let provider = is_below_group(http.path());
-        let mut reply = match answer(&server, http.clone(), hosts, id.clone(), payload).await {
+        let answered = answer(
+            &server,
+            http.clone(),
+            hosts,
+            id.clone(),
+            payload,
+            &mut route,
+        )
+        .await;
+        let mut reply = match answered {
+            Ok(reply) if is_api(http.path()) || is_document(http.path()) => {
+                etag::apply(http.method(), http.headers(), reply)
+            }
             Ok(reply) => reply,
             Err(e) => render_error(&server, &http, &e, &id, wants_html, secure).await,
         };
@@ -121,6 +142,10 @@ pub async fn dispatch(
             headers::secure(reply.headers_mut(), DATA_CSP, false, secure);
         }
         headers::common(reply.headers_mut(), &id);
+        server
+            .app
+            .metrics
+            .answered(route, reply.status(), started.elapsed());
         tracing::info!(
             status = reply.status().as_u16(),
             ms = server.app.now_ms() - began,
@@ -138,6 +163,7 @@ async fn answer(
     hosts: crate::http::hosts::Hosts,
     id: String,
     payload: web::Payload,
+    chosen: &mut Option<&'static Route>,
 ) -> ApiResult<Reply> {
     let path = http.path().to_owned();
     let method = http.method().clone();
@@ -149,6 +175,7 @@ async fn answer(
     let found = server.router.find(&method, &path);
     let route = match found {
         Found::Route(route, params) => {
+            *chosen = Some(*route);
             request.set_params(params)?;
             *route
         }
@@ -240,6 +267,7 @@ async fn render_error(
         PageRule::Never => false,
         PageRule::Negotiated => wants_html,
     };
+    crate::logs::keep(&server.app, id, e, is_below_group(http.path()));
     let mut reply = if as_page {
         error_page(server, http, e, id, secure).await
     } else {

@@ -1,5 +1,7 @@
 //! Pages and files that belong to no room: landing page, health, static files, API documents.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
@@ -132,23 +134,25 @@ async fn asset(ctx: Ctx) -> ApiResult<Reply> {
     file(&ctx, &name)
 }
 
-fn state(ctx: &Ctx) -> &'static str {
-    if ctx.app.store.is_connected() {
-        "connected"
-    } else {
-        "disconnected"
-    }
-}
+/// How long the store may take to show a sign of life.
+const READY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells load balancers the truth: 503 while the store cannot be used.
 async fn ready(ctx: Ctx) -> ApiResult<Reply> {
-    let connected = ctx.app.store.ping().await.is_ok();
+    // a balancer must not wait as long as a request may
+    let ping = tokio::time::timeout(READY_PATIENCE, ctx.app.store.ping());
+    let connected = matches!(ping.await, Ok(Ok(())));
     let status = if connected {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    reply::json_with(status, &json!({ "server": "running", "db": state(&ctx) }))
+    let state = if connected {
+        "connected"
+    } else {
+        "disconnected"
+    };
+    reply::json_with(status, &json!({ "server": "running", "db": state }))
 }
 
 fn docs(ctx: &Ctx, viewer: DocsViewer) -> ApiResult<Reply> {

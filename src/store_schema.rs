@@ -21,7 +21,6 @@ collections! {
         Index::plain(&["authGroupId", "processed"]),
         Index::plain(&["authGroupId", "recipientUserId"]),
     ] [Expiry::after("createdAt", 2_592_000)];
-    LOGS "logs" [] [Expiry::after("logTimestamp", 2_592_000)];
     PRODUCT_KEYS "product_keys" [
         Index::unique(&["authGroup", "productId", "name", "clientId"]),
         Index::unique(&["authGroup", "productId", "clientId", "key"]),

@@ -143,3 +143,104 @@ async fn remove(ctx: Ctx) -> ApiResult<Reply> {
     ctx.app.clients.changed(&client.id);
     reply::ok(TYPE, shown(&changed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::products::tests::{World, world};
+
+    async fn with_client() -> World {
+        let w = world().await;
+        for (id, group) in [("c1", "g1"), ("c2", "rg")] {
+            let payload = json!({ "auth_group": group, "client_id": id, "client_name": id });
+            w.put::<Client>(json!({ "_id": id, "payload": payload }))
+                .await;
+        }
+        w.role("clerk", "shop", json!({})).await;
+        w.role("elsewhere", "portal", json!({})).await;
+        w
+    }
+
+    #[actix_web::test]
+    async fn access_counts_at_once_and_goes_as_it_came() {
+        let w = with_client().await;
+        let tenant = w.app.tenants.find(&w.app, "g1").await.unwrap().unwrap();
+        let held = async || {
+            let found = clients::find(&w.app, &tenant, "c1").await.unwrap().unwrap();
+            found.access.clone().map(|a| a.roles).unwrap_or_default()
+        };
+        assert!(held().await.is_empty());
+        let (status, answer) = w.ask("owner", "GET /access/client/c1").await;
+        assert_eq!(
+            (status, &answer["data"]),
+            (200, &json!({ "id": "c1", "authGroup": "g1", "access": {} }))
+        );
+        let roles = json!({ "roles": ["c-clerk"] });
+        let put = "PUT /access/client/c1/product/ShopCode01";
+        let (status, answer) = w.call("owner", put, roles).await;
+        assert_eq!(
+            (status, &answer["data"]["access"]),
+            (200, &json!({ "product": "shop", "roles": ["c-clerk"] }))
+        );
+        assert_eq!(held().await, ["c-clerk"]);
+        let product = w.get::<Product>("shop").await.unwrap();
+        assert_eq!(product.associated_clients, ["long gone", "c1"]);
+        let wrong = w.ask("owner", "DELETE /access/client/c1/product/portal");
+        assert_eq!(wrong.await.0, 404);
+        assert_eq!(held().await, ["c-clerk"]);
+        let (status, answer) = w
+            .ask("owner", "DELETE /access/client/c1/product/shop")
+            .await;
+        assert_eq!(
+            (status, &answer["data"]["access"]),
+            (200, &json!({ "roles": [] }))
+        );
+        assert!(held().await.is_empty());
+    }
+
+    #[actix_web::test]
+    async fn hole_only_roles_of_the_product_and_clients_of_the_group() {
+        let w = with_client().await;
+        let put =
+            |path: &'static str, roles: Json| w.call("owner", path, json!({ "roles": roles }));
+        let shop = "PUT /access/client/c1/product/shop";
+        let (status, answer) = put(shop, json!(["clerk", "elsewhere", { "$ne": null }])).await;
+        assert_eq!(
+            (status, &answer["data"]),
+            (
+                428,
+                &json!([
+                    "role not found: elsewhere",
+                    "role not found: {\"$ne\":null}"
+                ])
+            )
+        );
+        let foreign = put("PUT /access/client/c2/product/shop", json!(["clerk"]));
+        assert_eq!(foreign.await.0, 404);
+        let (status, answer) = put("PUT /access/client/c1/product/nope", json!([])).await;
+        assert_eq!(
+            (status, &answer["message"]),
+            (404, &json!("Product specified does not exist"))
+        );
+        assert_eq!(w.ask("owner", "GET /access/client/c2").await.0, 404);
+        let gone = w.ask("owner", "DELETE /access/client/c2/product/shop");
+        assert_eq!(gone.await.0, 404);
+        assert!(w.get::<Client>("c1").await.unwrap().access.is_none());
+    }
+
+    #[actix_web::test]
+    async fn hole_own_callers_can_not_hand_out_an_organizations_role() {
+        let w = with_client().await;
+        let custom = json!({ "organization": "acme", "custom": true });
+        w.role("agent", "shop", custom).await;
+        let rights = "AdminCode1:::clientaccess::update:own";
+        w.person("g1", "ada", json!({ "core": [rights, "shop"] }))
+            .await;
+        let put = "PUT /access/client/c1/product/shop";
+        let body = json!({ "roles": ["agent"] });
+        assert_eq!(w.call("ada", put, body.clone()).await.0, 428);
+        assert_eq!(w.call("owner", put, body).await.0, 200);
+        w.person("g1", "bob", json!({})).await;
+        assert_eq!(w.call("bob", put, json!({ "roles": [] })).await.0, 403);
+    }
+}

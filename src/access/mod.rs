@@ -2,6 +2,8 @@
 
 pub mod client_access;
 pub mod evaluate;
+pub mod member_routes;
+pub mod members;
 pub mod routes;
 
 pub use evaluate::{AccessFilter, ClientGrants, UserGrants};

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
+use crate::metrics::Login;
 use crate::secrets::{HashError, Verdict};
 use crate::store::{Date, StoreError, and, eq};
 
@@ -71,15 +72,22 @@ pub async fn check_password(
     let secret = || SecretString::from(password.to_owned());
     let account = find(app, tenant.id(), name).await?;
     let config = &tenant.group.config;
+    let known = account.is_some();
     let Some(account) =
         account.filter(|a| a.is_usable() && (a.verified || !config.require_verified))
     else {
+        app.metrics.login(if known {
+            Login::UnusableAccount
+        } else {
+            Login::UnknownAccount
+        });
         // as slow as a real check, so that the answer's time tells nothing
         app.hasher.verify_dummy(secret()).await?;
         return Ok(Outcome::Refused);
     };
     let thresholds = &config.failed_login_thresholds;
     if thresholds.enabled && locked_out(app, tenant.id(), &account.id).await? {
+        app.metrics.login(Login::LockedOut);
         app.hasher.verify_dummy(secret()).await?;
         return Ok(Outcome::Refused);
     }
@@ -94,10 +102,21 @@ pub async fn check_password(
                     .delete_many(of_account(tenant.id(), &account.id))
                     .await?;
             }
+            app.metrics.login(Login::Ok);
             Ok(Outcome::Accepted(Box::new(account)))
         }
-        _ if thresholds.enabled => failed(app, tenant, &account).await,
-        _ => Ok(Outcome::Refused),
+        _ => {
+            let outcome = if thresholds.enabled {
+                failed(app, tenant, &account).await?
+            } else {
+                Outcome::Refused
+            };
+            app.metrics.login(match outcome {
+                Outcome::LockedOut { .. } => Login::LockedOut,
+                _ => Login::WrongPassword,
+            });
+            Ok(outcome)
+        }
     }
 }
 

@@ -119,7 +119,7 @@ pub fn phone(value: &Json) -> Phone {
 
 /// The fields of a profile alone: ids, group and author in the same object are not the sender's
 /// to choose.
-fn details(profile: &Json) -> ApiResult<Details> {
+pub fn details(profile: &Json) -> ApiResult<Details> {
     let mut known: Map<String, Json> = profile.as_object().cloned().unwrap_or_default();
     known.retain(|_, v| !v.is_null());
     if let Some(meta) = known.get_mut("meta").and_then(Json::as_object_mut) {
@@ -224,7 +224,8 @@ pub fn unusable(app: &App) -> String {
     format!("unusable:{}", app.random.uuid())
 }
 
-async fn add_profile(
+/// Stores the person's profile and lets the caller view it.
+pub async fn add_profile(
     app: &App,
     account: &Account,
     caller: &Caller,

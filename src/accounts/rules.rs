@@ -16,7 +16,7 @@ use crate::oidc::records::{
 };
 use crate::oidc::sessions;
 use crate::plugins::Plugins;
-use crate::profiles::{Profile, ProfileAccess};
+use crate::profiles::{OrganizationProfile, Profile, ProfileAccess};
 use crate::store::{Filter, Query, StoreError, and, any_of, eq, ne, or, text};
 
 /// What list options may name. Hidden members that administrators look people up by are among
@@ -232,6 +232,10 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
     attempts::clear(app, group, id).await?;
     store.of::<PasswordHistory>().delete_many(stored()).await?;
     store.of::<Profile>().delete_many(stored()).await?;
+    store
+        .of::<OrganizationProfile>()
+        .delete_many(stored())
+        .await?;
     let viewed: Filter = or([eq("targetAccountId", id), eq("viewingAccountId", id)]);
     store
         .of::<ProfileAccess>()

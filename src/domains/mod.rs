@@ -5,6 +5,3 @@ pub mod routes;
 pub mod rules;
 
 pub use model::Domain;
-
-#[cfg(test)]
-mod tests;

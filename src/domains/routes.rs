@@ -6,6 +6,7 @@ use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, failures, reply};
 use crate::organizations::Organization;
+use crate::organizations::rules::in_path;
 use crate::route;
 
 const TYPE: &str = "Domain";
@@ -18,21 +19,13 @@ pub static ROUTES: &[Route] = &[
     route!(DELETE "/api/{group}/organizations/{org}/domains/{id}", [Group, Auth(&[Bearer]), Rights, May(&["domains", "limited"])], delete),
 ];
 
-/// The organization as it is now; the one of the request may be from an earlier moment.
+/// The organization in the path; *own* callers must belong to it.
 async fn organization(ctx: &Ctx) -> ApiResult<Organization> {
-    let key = ctx.req.param("org")?;
-    let id = &ctx
-        .organization
-        .as_ref()
-        .ok_or_else(|| ApiError::missing(key))?
-        .id;
-    ctx.own_organization(id)?;
-    ctx.app
-        .store
-        .of::<Organization>()
-        .get(id)
+    let found = in_path(ctx)
         .await?
-        .ok_or_else(|| ApiError::missing(key))
+        .ok_or_else(|| ApiError::missing(ctx.req.try_param("org").unwrap_or_default()))?;
+    ctx.own_organization(&found.id)?;
+    Ok(found)
 }
 
 /// May the caller act only on domains of its own, rather than on all of the organization?

@@ -250,6 +250,9 @@ pub struct Ui {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<Object>,
     pub skin: Skin,
+    /// Who may frame the group's pages, as in the CSP directive; none leaves it to the setting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frame_ancestors: Vec<String>,
     #[serde(flatten)]
     pub extra: Object,
 }

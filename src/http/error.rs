@@ -23,6 +23,8 @@ pub struct ApiError {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A browser may be shown a page instead of JSON.
     pub page: PageRule,
+    /// The error says that a unique value is taken.
+    pub duplicate: bool,
 }
 
 /// When an error is rendered as a page.
@@ -52,6 +54,7 @@ impl ApiError {
             more: Map::new(),
             headers: Vec::new(),
             page: PageRule::Negotiated,
+            duplicate: false,
         }
     }
 
@@ -245,12 +248,15 @@ impl From<StoreError> for ApiError {
                 collection,
                 index,
                 keys,
-            } => Self::conflict(format!(
-                "{collection} index: {index} dup key: {{ {} }}",
-                keys.join(", ")
-            )),
+            } => Self {
+                duplicate: true,
+                ..Self::conflict(format!(
+                    "{collection} index: {index} dup key: {{ {} }}",
+                    keys.join(", ")
+                ))
+            },
             StoreError::TooLarge { .. } => Self::too_large(),
-            StoreError::Unavailable { .. } => {
+            StoreError::Unavailable { .. } | StoreError::Full { .. } => {
                 tracing::error!(cause = %e, "store unavailable");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

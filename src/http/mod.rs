@@ -2,6 +2,7 @@
 
 pub mod cookies;
 pub mod error;
+pub mod etag;
 pub mod failures;
 pub mod headers;
 pub mod hosts;

@@ -83,7 +83,10 @@ impl Look {
         inline_styles: bool,
     ) -> Self {
         let nonce = STANDARD.encode(app.random.bytes::<16>());
-        let ancestors = app.settings.default_frame_ancestors();
+        let own = tenant
+            .map(|t| t.group.config.ui.frame_ancestors.join(","))
+            .filter(|list| !list.is_empty());
+        let ancestors = own.unwrap_or_else(|| app.settings.default_frame_ancestors());
         let csp = csp(&Policy {
             nonce: &nonce,
             frame_ancestors: &ancestors,

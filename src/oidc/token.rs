@@ -46,11 +46,18 @@ pub async fn token(ctx: Ctx) -> ApiResult<Reply> {
         ));
     }
     params.check_duplicates()?;
-    let body = match grant_type {
-        "authorization_code" => authorization_code(&ctx, &params, &auth).await?,
-        "refresh_token" => refresh_token(&ctx, &params, &auth).await?,
-        _ => client_credentials(&ctx, &params, &auth).await?,
+    let (body, grant) = match grant_type {
+        "authorization_code" => (
+            authorization_code(&ctx, &params, &auth).await?,
+            "authorization_code",
+        ),
+        "refresh_token" => (refresh_token(&ctx, &params, &auth).await?, "refresh_token"),
+        _ => (
+            client_credentials(&ctx, &params, &auth).await?,
+            "client_credentials",
+        ),
     };
+    ctx.app.metrics.issued(grant);
     Ok(reply::no_store(reply::json_with(StatusCode::OK, &body)?))
 }
 

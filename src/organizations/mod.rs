@@ -1,6 +1,8 @@
 //! Organizations: the customers of a group.
 
 pub mod change;
+pub mod member_routes;
+pub mod members;
 pub mod model;
 pub mod routes;
 pub mod rules;

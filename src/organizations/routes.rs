@@ -79,12 +79,7 @@ async fn create(ctx: Ctx) -> ApiResult<Reply> {
 
 async fn read(ctx: Ctx) -> ApiResult<Reply> {
     let id = addressed(&ctx)?.id.clone();
-    // the group's own organization may be known from an earlier moment
-    let organization = ctx
-        .app
-        .store
-        .of::<Organization>()
-        .get(&id)
+    let organization = rules::in_path(&ctx)
         .await?
         .ok_or_else(|| ApiError::missing(&id))?;
     reply::ok(TYPE, shown(&ctx, &organization)?)

@@ -9,6 +9,7 @@ use crate::clients::model::SecretView;
 use crate::clients::{Client, rules as clients};
 use crate::domains::Domain;
 use crate::domains::model::DomainMeta;
+use crate::gate::Ctx;
 use crate::groups::Tenant;
 use crate::groups::model::system_admin;
 use crate::http::ApiError;
@@ -180,6 +181,15 @@ static SHAPE: Shape = Shape {
 /// 400 unless the body describes a new organization.
 pub fn check_body(body: &Json) -> ApiResult<()> {
     SHAPE.check(body).map(drop)
+}
+
+/// The organization that `{org}` names, as it is now: the one of the request may be from an
+/// earlier moment.
+pub async fn in_path(ctx: &Ctx) -> ApiResult<Option<Organization>> {
+    match &ctx.organization {
+        Some(found) => Ok(ctx.app.store.of::<Organization>().get(&found.id).await?),
+        None => Ok(None),
+    }
 }
 
 /// Organizations of the group as list options ask for them.

@@ -144,6 +144,7 @@ pub struct Store {
     pub pool_maximum: NonZeroU32,
     pub readers: NonZeroUsize,
     pub connect_timeout_seconds: NonZeroU64,
+    pub patience_seconds: u32,
     pub purge_interval_seconds: NonZeroU64,
 }
 

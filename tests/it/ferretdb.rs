@@ -13,7 +13,7 @@ use crate::skip::skip;
 pub struct FerretDb {
     pub address: String,
     process: Child,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 static SHARED: Mutex<Weak<FerretDb>> = Mutex::new(Weak::new());
@@ -25,6 +25,15 @@ impl FerretDb {
         if let Some(running) = shared.upgrade() {
             return Some(running);
         }
+        let folder = Arc::new(TempDir::new().expect("a temporary folder"));
+        let started = Arc::new(Self::start("127.0.0.1:0", folder)?);
+        *shared = Arc::downgrade(&started);
+        Some(started)
+    }
+
+    /// One that listens on the address (port 0: a free one) and keeps its files in the folder;
+    /// `None` when it is not installed.
+    pub fn start(listen: &str, folder: Arc<TempDir>) -> Option<Self> {
         let program = std::env::var_os("UEAUTH_TEST_FERRETDB").map_or_else(
             || {
                 PathBuf::from(concat!(
@@ -41,20 +50,14 @@ impl FerretDb {
             );
             return None;
         }
-        let started = Arc::new(Self::start(&program));
-        *shared = Arc::downgrade(&started);
-        Some(started)
+        Some(Self::run(&program, listen, folder))
     }
 
-    fn start(program: &PathBuf) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+    fn run(program: &PathBuf, listen: &str, folder: Arc<TempDir>) -> Self {
         let path = folder.path().display();
         let mut process = Command::new(program)
-            .args([
-                "--handler=sqlite",
-                "--listen-addr=127.0.0.1:0",
-                "--debug-addr=-",
-            ])
+            .args(["--handler=sqlite", "--debug-addr=-"])
+            .arg(format!("--listen-addr={listen}"))
             .args(["--telemetry=disable", "--log-format=text"])
             .arg(format!("--sqlite-url=file:{path}/"))
             .arg(format!("--state-dir={path}"))

@@ -45,6 +45,8 @@ mod chromium;
 mod ferretdb;
 mod flow;
 mod holes;
+mod observe;
+mod outage;
 mod routes;
 mod server;
 mod sign_in;

@@ -70,12 +70,6 @@ impl Server {
         settings: &[(&str, &str)],
         fill: impl AsyncFnOnce(&str),
     ) -> Option<Self> {
-        let mut description: Description =
-            serde_json::from_str(include_str!("../server.json")).expect("tests/server.json");
-        for (setting, value) in settings {
-            description.args.push("--set".to_owned());
-            description.args.push(format!("{setting}={value}"));
-        }
         let folder = TempDir::new().expect("a temporary folder");
         let (address, ferretdb) = match store {
             Store::Embedded => {
@@ -94,6 +88,33 @@ impl Server {
             }
         };
         fill(&address).await;
+        Some(Self::launch(address, ferretdb, folder, settings).await)
+    }
+
+    /// The same on whatever the address names.
+    pub async fn start_at(address: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self::launch(address.to_owned(), None, folder, settings).await
+    }
+
+    /// Starts a server that is expected to give up: its exit code and what it printed.
+    pub fn fail(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut description = describe(settings);
+        description.store.clear();
+        let mut process = spawn(&description, free_port(), "", &folder);
+        let code = process.wait().expect("its end").code();
+        let log = std::fs::read_to_string(folder.path().join("server.log"));
+        (code, log.unwrap_or_default())
+    }
+
+    async fn launch(
+        address: String,
+        ferretdb: Option<Arc<FerretDb>>,
+        folder: TempDir,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let description = describe(settings);
         let port = free_port();
         let mut server = Self {
             url: format!("http://localhost:{port}"),
@@ -108,7 +129,7 @@ impl Server {
         // between choosing a port and listening on it another program may have taken it
         for _ in 0..3 {
             if server.ready().await {
-                return Some(server);
+                return server;
             }
             server.port = free_port();
             server.url = format!("http://localhost:{}", server.port);
@@ -186,6 +207,16 @@ pub fn free_port() -> u16 {
 fn with_database(uri: &str, database: &str) -> String {
     let (hosts, options) = uri.split_once('?').unwrap_or((uri, ""));
     format!("{}/{database}?{options}", hosts.trim_end_matches('/'))
+}
+
+fn describe(settings: &[(&str, &str)]) -> Description {
+    let mut description: Description =
+        serde_json::from_str(include_str!("../server.json")).expect("tests/server.json");
+    for (setting, value) in settings {
+        description.args.push("--set".to_owned());
+        description.args.push(format!("{setting}={value}"));
+    }
+    description
 }
 
 fn spawn(description: &Description, port: u16, store: &str, folder: &TempDir) -> Child {
