@@ -5,10 +5,8 @@ use std::sync::Arc;
 use reqwest::Method;
 use reqwest::header::HOST;
 use serde_json::{Value, json};
-use ueauth::accounts::Account;
-use ueauth::accounts::model::{AccessEntry, OrganizationAccess};
 use ueauth::oidc::records::{InitialAccessToken, Purpose, Record};
-use ueauth::store::{Store as Documents, StoreError, StoreOptions};
+use ueauth::store::{Store as Documents, StoreOptions};
 use ueauth_actors::{Clock, SystemClock};
 
 use crate::answer::{Answer, send, to};
@@ -103,6 +101,29 @@ async fn client_token(
         request = request.header(HOST, host);
     }
     text(&send(request).await.expect(200).json()["access_token"]).to_owned()
+}
+
+/// Makes an organization; answers its id and that of its first domain.
+async fn organization(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
+    let body = json!({"name": name, "description": name, "contactEmail": "a@shop.test", "type": "customer"});
+    let made = tenant
+        .api(server, Method::POST, "organizations", Some(body), 201)
+        .await;
+    let id = |part: &str| text(&made["data"][part]["id"]).to_owned();
+    (id("organization"), id("domain"))
+}
+
+/// The id of a seeded role and of its product.
+async fn role(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
+    let roles = tenant.api(server, Method::GET, "roles", None, 200).await;
+    let mut list = roles["data"].as_array().expect("a list").iter();
+    let found = list
+        .find(|role| role["name"] == name)
+        .expect("the seeded role");
+    (
+        text(&found["id"]).to_owned(),
+        text(&found["product"]).to_owned(),
+    )
 }
 
 fn assert_no_private_key(what: &str, value: &Value) {
@@ -295,41 +316,52 @@ on_both_stores! {
         assert!(tenant.knows(&tenant.owner.email, &tenant.owner.password).await, "others are not locked out");
     }
 
+    /// 6: a member puts people into organizations, takes them out and strips their roles.
+    async fn members_manage_any_organization(server: Server) {
+        let tenant = Tenant::create(&server).await;
+        let (id, domain) = organization(&server, &tenant, "First").await;
+        let (role, _) = role(&server, &tenant, "OrganizationAdmin").await;
+        let given = json!({"roles": [role], "domains": [domain]});
+        let path = format!("access/organization/{id}/account/{}", tenant.user.id);
+        tenant.api(&server, Method::PUT, &path, Some(given.clone()), 200).await;
+        let mallory = tenant.account(&server, "mallory@shop.test").await;
+        let member = tenant.token_of(&server, &mallory).await;
+        let base = format!("/api/{}", tenant.group);
+        let others = json!({"accounts": [tenant.user.id], "emails": [tenant.user.email]});
+        let own = json!({"accounts": [mallory.id], "roles": [role], "domains": [domain]});
+        for (method, path, body) in [
+            (Method::PUT, format!("organization/{id}/account"), json!({"email": mallory.email})),
+            (Method::PUT, format!("organization/{id}/accounts"), own.clone()),
+            (Method::PUT, format!("access/organization/{id}/accounts"), own),
+            (Method::PUT, format!("access/organization/{id}/account/{}", mallory.id), given),
+            (Method::DELETE, format!("organization/{id}/accounts"), others.clone()),
+            (Method::DELETE, format!("access/organization/{id}/accounts"), others),
+            (Method::DELETE, path.clone(), json!({})),
+        ] {
+            let answer = call(&server, method, &format!("{base}/{path}"), &member, body).await;
+            answer.expect_any(&[403, 404]);
+        }
+        let kept = tenant.api(&server, Method::GET, &path, None, 200).await;
+        assert_eq!(kept["data"]["roles"], json!([role]), "{kept}");
+        let path = format!("{base}/access/organization/{id}/account/{}", mallory.id);
+        get(&server, &path, &tenant.owner_token).await.expect(404);
+    }
+
     /// 7: what is allowed in one organization works in another; clients own every organization.
     async fn permissions_of_one_organization_work_in_another(server: Server) {
-        let mut server = server;
         let tenant = Tenant::create(&server).await;
-        let mut ids = Vec::new();
-        for name in ["First", "Second"] {
-            let body = json!({"name": name, "description": name, "contactEmail": "a@shop.test", "type": "customer"});
-            let made = tenant.api(&server, Method::POST, "organizations", Some(body), 201).await;
-            ids.push(text(&made["data"]["organization"]["id"]).to_owned());
-        }
-        let roles = tenant.api(&server, Method::GET, "roles", None, 200).await;
-        let manager = roles["data"].as_array().expect("a list").iter().find(|role| role["name"] == "OrgManager");
-        let manager = manager.expect("the seeded role").clone();
-        let (role, product) = (text(&manager["id"]).to_owned(), text(&manager["product"]).to_owned());
-        let client = tenant.web_client(json!({"initialized_org_context": ids[0]})).await;
-        let access = format!("access/client/{}/product/{product}", text(&client["client_id"]));
-        tenant.api(&server, Method::PUT, &access, Some(json!({"roles": [role]})), 200).await;
+        let [(first, domain), (second, _)] = [
+            organization(&server, &tenant, "First").await,
+            organization(&server, &tenant, "Second").await,
+        ];
+        let (role, product) = role(&server, &tenant, "OrganizationAdmin").await;
+        let given = json!({"roles": [role], "domains": [domain]});
+        let path = format!("access/organization/{first}/account/{}", tenant.user.id);
+        tenant.api(&server, Method::PUT, &path, Some(given), 200).await;
+        let client = tenant.web_client(json!({"initialized_org_context": first})).await;
+        let path = format!("access/client/{}/product/{product}", text(&client["client_id"]));
+        tenant.api(&server, Method::PUT, &path, Some(json!({"roles": [role]})), 200).await;
 
-        let entry = AccessEntry {
-            organization: OrganizationAccess {
-                id: ids[0].clone(),
-                roles: vec![role.clone()],
-                ..OrganizationAccess::default()
-            },
-            ..AccessEntry::default()
-        };
-        let user = tenant.user.id.clone();
-        behind_its_back(&mut server, async |store: &Documents| {
-            let give = |account: &mut Account| {
-                account.access.push(entry.clone());
-                Ok::<_, StoreError>(())
-            };
-            store.of::<Account>().update(&user, give).await.expect("an answer").expect("the account");
-        })
-        .await;
         let person = tenant.token_of(&server, &tenant.user).await;
         let service = client_token(&server, &tenant, &client, None, &tenant.issuer).await;
         let patch = json!([{"op": "replace", "path": "/description", "value": "taken"}]);
@@ -341,15 +373,13 @@ on_both_stores! {
             }
             send(request).await
         };
-        attempt(&person, &ids[1], None).await.expect(403);
-        attempt(&person, &ids[1], Some(&ids[0])).await.expect(403);
-        attempt(&service, &ids[1], None).await.expect(403);
-        attempt(&service, &ids[1], Some(&ids[0])).await.expect(403);
-        for id in [&ids[1]] {
-            let body = tenant.api(&server, Method::GET, &format!("organizations/{id}"), None, 200).await;
-            assert_eq!(body["data"]["description"], "Second");
+        for token in [&person, &service] {
+            attempt(token, &second, None).await.expect(403);
+            attempt(token, &second, Some(&first)).await.expect(403);
         }
-        attempt(&person, &ids[0], None).await.expect(200);
+        let kept = tenant.api(&server, Method::GET, &format!("organizations/{second}"), None, 200).await;
+        assert_eq!(kept["data"]["description"], "Second");
+        attempt(&person, &first, None).await.expect(200);
     }
 
     /// 8: the owner of a group with a custom domain lists everybody's groups.

@@ -14,6 +14,10 @@ const WITHOUT_PERMISSION: &[(&str, &str)] = &[
         "tells the bearer what the token allows",
     ),
     (
+        "GET /api/{group}/access/organization/{org}/account/{id}",
+        "people may read what they were given; the handler asks for the permission of others",
+    ),
+    (
         "GET /api/{group}/checkforupdates",
         "tells a member a version number",
     ),
