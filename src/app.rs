@@ -139,6 +139,11 @@ impl Parts {
             random.clone(),
         )?;
         let outgoing = crate::outgoing::Caller::new(&settings.outgoing)?;
+        if settings.bus.url.is_some() {
+            return Err(StartError::Refused(
+                "bus.url is set, but this version runs as one node only; remove it".to_owned(),
+            ));
+        }
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {

@@ -75,12 +75,19 @@ pub fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
                 || a == 0
                 || (a == 100 && (64..128).contains(&b))
                 || (a == 198 && (b == 18 || b == 19))
+                || matches!(v4.octets(), [192, 0, 0, _])
                 || a >= 240)
         }
         IpAddr::V6(v6) => {
-            let first = v6.segments().first().copied().unwrap_or(0);
+            let [first, second, third, ..] = v6.segments();
             !(v6.is_unspecified()
                 || v6.is_multicast()
+                // forms that carry an IPv4 address: compatible, NAT64, 6to4, Teredo
+                || (first == 0 && second == 0 && third == 0)
+                || (first == 0x64 && second == 0xff9b)
+                || first == 0x2002
+                || (first == 0x2001 && matches!(second, 0 | 0xdb8))
+                || (first & 0xffc0) == 0xfec0
                 || (first & 0xfe00) == 0xfc00
                 || (first & 0xffc0) == 0xfe80)
         }
@@ -194,6 +201,10 @@ mod tests {
             "fc00::1",
             "fe80::1",
             "::ffff:10.0.0.1",
+            "64:ff9b::a00:5",
+            "2002:a00:5::",
+            "::10.0.0.5",
+            "192.0.0.8",
         ] {
             assert!(!is_allowed(ip.parse().unwrap(), true), "{ip}");
         }

@@ -91,33 +91,35 @@ pub async fn check_password(
         app.hasher.verify_dummy(secret()).await?;
         return Ok(Outcome::Refused);
     }
-    match app.hasher.verify(secret(), &account.password).await? {
-        Verdict::Match { rehash } => {
-            if rehash {
-                rehash_password(app, &account, secret()).await?;
-            }
-            if thresholds.enabled {
-                app.store
-                    .of::<LoginAttempt>()
-                    .delete_many(of_account(tenant.id(), &account.id))
-                    .await?;
-            }
-            app.metrics.login(Login::Ok);
-            Ok(Outcome::Accepted(Box::new(account)))
-        }
-        _ => {
-            let outcome = if thresholds.enabled {
-                failed(app, tenant, &account).await?
-            } else {
-                Outcome::Refused
-            };
-            app.metrics.login(match outcome {
-                Outcome::LockedOut { .. } => Login::LockedOut,
-                _ => Login::WrongPassword,
-            });
-            Ok(outcome)
-        }
+    let verdict = app.hasher.verify(secret(), &account.password).await?;
+    let Verdict::Match { rehash } = verdict else {
+        let outcome = if thresholds.enabled {
+            failed(app, tenant, &account).await?
+        } else {
+            Outcome::Refused
+        };
+        app.metrics.login(match outcome {
+            Outcome::LockedOut { .. } => Login::LockedOut,
+            _ => Login::WrongPassword,
+        });
+        return Ok(outcome);
+    };
+    // guesses that ran side by side may have locked it meanwhile
+    if thresholds.enabled && locked_out(app, tenant.id(), &account.id).await? {
+        app.metrics.login(Login::LockedOut);
+        return Ok(Outcome::Refused);
     }
+    if rehash {
+        rehash_password(app, &account, secret()).await?;
+    }
+    if thresholds.enabled {
+        app.store
+            .of::<LoginAttempt>()
+            .delete_many(of_account(tenant.id(), &account.id))
+            .await?;
+    }
+    app.metrics.login(Login::Ok);
+    Ok(Outcome::Accepted(Box::new(account)))
 }
 
 fn of_account(group: &str, account: &str) -> crate::store::Filter {

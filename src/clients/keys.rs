@@ -19,6 +19,14 @@ static FETCHED: LazyLock<Cache<String, Arc<ClientKeys>>> = LazyLock::new(|| {
         .build()
 });
 
+/// Addresses that were asked a moment ago: nobody can make this server call them at will.
+static RESTING: LazyLock<Cache<String, ()>> = LazyLock::new(|| {
+    Cache::builder()
+        .max_capacity(500)
+        .time_to_live(Duration::from_secs(10))
+        .build()
+});
+
 fn parse(jwks: &Json) -> ClientKeys {
     let keys: Vec<Jwk> = jwks
         .get("keys")
@@ -33,7 +41,12 @@ fn parse(jwks: &Json) -> ClientKeys {
 }
 
 async fn fetch(ctx: &Ctx, uri: &str) -> Option<Arc<ClientKeys>> {
-    match ctx.app.outgoing.get(uri).await {
+    if RESTING.contains_key(uri) {
+        return None;
+    }
+    let answer = ctx.app.outgoing.get(uri).await;
+    RESTING.insert(uri.to_owned(), ());
+    match answer {
         Ok(body) => {
             let keys = Arc::new(parse(&serde_json::from_slice(&body).ok()?));
             FETCHED.insert(uri.to_owned(), Arc::clone(&keys));

@@ -69,8 +69,10 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
     if !belongs(&found, tenant) {
         return Ok(None);
     }
-    if app.clients.generation.load(Ordering::Acquire) == generation {
-        app.clients.by_id.insert(id.to_owned(), Arc::clone(&found));
+    app.clients.by_id.insert(id.to_owned(), Arc::clone(&found));
+    // checked afterwards: whoever changes it later invalidates what was put in
+    if app.clients.generation.load(Ordering::Acquire) != generation {
+        app.clients.by_id.invalidate(id);
     }
     Ok(Some(found))
 }

@@ -159,6 +159,15 @@ async fn opaque(ctx: &mut Ctx, token: &str) -> Result<(Arc<Tenant>, Claims), Fai
         {
             return Err(INVALID);
         }
+        let grant = Box::pin(crate::oidc::grants::find(
+            &ctx.app,
+            &p.grant_id,
+            &p.account_id,
+            &p.client_id,
+        ));
+        if grant.await?.is_none() {
+            return Err(INVALID);
+        }
         claims.insert("sub".into(), p.account_id.into());
         basics(
             &mut claims,

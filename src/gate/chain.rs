@@ -250,7 +250,7 @@ async fn pass(ctx: &mut Ctx, step: &Step) -> ApiResult<()> {
         Step::Product => context::product(ctx).await,
         Step::Domain => context::domain(ctx).await,
         Step::Body(check) => check(&ctx.req.json()),
-        Step::Auth(list) => strategies::authenticate(ctx, list).await,
+        Step::Auth(list) => Box::pin(strategies::authenticate(ctx, list)).await,
         Step::Rights => enforce::compute(ctx).await,
         Step::May(targets) => enforce::may(ctx, targets),
         Step::Role(name) => enforce::role(ctx, name).await,

@@ -261,7 +261,12 @@ pub async fn provider(ctx: &mut Ctx) -> ApiResult<()> {
     if !tenant.group.active {
         return Err(not_found());
     }
-    ctx.typed_group = name;
+    // the segment goes into cookies and addresses; on an alias host anything may stand there
+    let plain = !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'));
+    ctx.typed_group = if plain { name } else { tenant.id().to_owned() };
     ctx.tenant = Some(tenant);
     Ok(())
 }

@@ -74,7 +74,7 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
     match strategy {
         Strategy::Bearer => bearer::authenticate(ctx, Audience::Own).await,
         Strategy::BearerAnyAudience => bearer::authenticate(ctx, Audience::Any).await,
-        Strategy::Basic => basic(ctx).await,
+        Strategy::Basic => Box::pin(basic(ctx)).await,
         Strategy::Iat => {
             let (token, payload) = presented(ctx, purposes_of(ctx)).await?;
             Ok(Caller::InitialAccess(Box::new(IatCaller {
@@ -83,7 +83,7 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
             })))
         }
         Strategy::IatState => iat_state(ctx).await,
-        Strategy::IatPassword => iat_password(ctx).await,
+        Strategy::IatPassword => Box::pin(iat_password(ctx)).await,
         Strategy::Device => Err(Failure::Denied(BASIC_CHALLENGE)),
         Strategy::AllowedHost => allowed_host(ctx).map(|()| Caller::Nobody),
         Strategy::BearerOrAllowedHost => {
@@ -93,7 +93,7 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
                 allowed_host(ctx).map(|()| Caller::Nobody)
             }
         }
-        Strategy::CreateAccount => create_account(ctx).await,
+        Strategy::CreateAccount => Box::pin(create_account(ctx)).await,
         Strategy::BearerUnlessOpenRegistration => {
             if ctx.app.settings.groups.open_registration {
                 Ok(Caller::Nobody)
@@ -178,9 +178,15 @@ async fn basic(ctx: &Ctx) -> Result<Caller, Failure> {
     if name.is_empty() || password.is_empty() {
         return Err(NO);
     }
-    ctx.app.limits.check(
+    if name.len() > 512 {
+        return Err(NO);
+    }
+    let peer = ctx.peer();
+    let limits = &ctx.app.limits;
+    limits.check(crate::app::LimitClass::Login, &peer)?;
+    limits.check(
         crate::app::LimitClass::Login,
-        &format!("{}:{}", tenant.id(), name.to_lowercase()),
+        &format!("{}:{}:{peer}", tenant.id(), name.to_lowercase()),
     )?;
     match attempts::check_password(&ctx.app, tenant, name, password).await? {
         attempts::Outcome::Accepted(account) => Ok(Caller::Account(Box::new(AccountCaller {

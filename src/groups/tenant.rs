@@ -302,11 +302,14 @@ impl Tenants {
         generation: u64,
     ) -> Result<Arc<Tenant>, TenantError> {
         let tenant = Arc::new(Tenant::new(group, &app.fallback_cookie_keys, app.now_ms())?);
-        if self.generation.load(Ordering::Acquire) == generation {
-            self.by_id
-                .insert(tenant.id().to_owned(), Arc::clone(&tenant));
-            self.ids
-                .insert(tenant.group.pretty_name.clone(), tenant.id().to_owned());
+
+        self.by_id
+            .insert(tenant.id().to_owned(), Arc::clone(&tenant));
+        self.ids
+            .insert(tenant.group.pretty_name.clone(), tenant.id().to_owned());
+        // checked afterwards: whoever changes it later invalidates what was put in
+        if self.generation.load(Ordering::Acquire) != generation {
+            self.by_id.invalidate(tenant.id());
         }
         Ok(tenant)
     }

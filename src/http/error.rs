@@ -123,7 +123,7 @@ impl ApiError {
         .header(RETRY_AFTER, retry_after_secs.to_string())
     }
 
-    /// 500. The cause goes to the log under the request's id, and to the client only where the
+    /// Status 500: the cause goes to the log under the request's id, and to the client only where the
     /// setting `security.hide_internal` is off.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(cause = %cause, "internal error");

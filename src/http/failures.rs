@@ -40,7 +40,7 @@ pub fn list_options(pairs: &Pairs, fields: &Fields, maximum: u64) -> ApiResult<L
 /// The query as it was sent; what occurs more than once becomes a list.
 fn sent(pairs: &Pairs) -> Json {
     let mut out = Map::new();
-    for (name, value) in pairs {
+    for (name, value) in pairs.iter().filter(|(name, _)| name != "access_token") {
         let value = Json::String(value.clone());
         match out.get_mut(name) {
             None => {

@@ -28,7 +28,12 @@ pub struct Hosts {
 
 impl ProxyRules {
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        peer.is_some_and(|ip| self.trusted.iter().any(|net| net.contains(&ip)))
+        // without an address it came over the Unix socket, which only a proxy of ours can open
+        peer.is_none_or(|ip| {
+            self.trusted
+                .iter()
+                .any(|net| net.contains(&ip.to_canonical()))
+        })
     }
 
     pub fn hosts(&self, req: &HttpRequest, tls: bool) -> Hosts {
@@ -51,8 +56,16 @@ impl ProxyRules {
                 secure = proto.trim().eq_ignore_ascii_case("https");
             }
             // the right-most address that is no proxy of ours is the client
-            if let Some(list) = text("x-forwarded-for") {
-                let hops = || list.split(',').rev().filter_map(|a| a.trim().parse().ok());
+            // several lines count as one list
+            let entries: Vec<&str> = req
+                .headers()
+                .get_all("x-forwarded-for")
+                .filter_map(|v| v.to_str().ok())
+                .flat_map(|v| v.split(','))
+                .collect();
+            if !entries.is_empty() {
+                // what stands left of an unreadable entry is hearsay
+                let hops = || entries.iter().rev().map_while(|a| address(a.trim()));
                 // where everybody is trusted, the nearest hop's word is the best there is
                 peer = hops()
                     .find(|ip| !self.trusts(Some(*ip)))
@@ -68,6 +81,12 @@ impl ProxyRules {
             peer,
         }
     }
+}
+
+/// `address` or `address:port`.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// The host of `host[:port]`; IPv6 literals keep their brackets.

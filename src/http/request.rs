@@ -243,7 +243,18 @@ async fn collect(http: &HttpRequest, payload: &mut Payload, limit: usize) -> Api
         ApiError::bad_request("The body could not be read").with("reason", e.to_string())
     };
     if encoded {
-        let mut stream = actix_web::dev::Decompress::from_headers(payload.take(), http.headers());
+        // the decoder answers a whole chunk at once, so it gets small ones
+        const STEP: usize = 1024;
+        let small = payload.take().flat_map(|part| {
+            futures_util::stream::iter(match part {
+                Ok(b) => (0..b.len())
+                    .step_by(STEP)
+                    .map(|i| Ok(b.slice(i..b.len().min(i + STEP))))
+                    .collect::<Vec<_>>(),
+                Err(e) => vec![Err(e)],
+            })
+        });
+        let mut stream = actix_web::dev::Decompress::from_headers(small, http.headers());
         while let Some(chunk) = stream.next().await {
             push(&mut out, &chunk.map_err(broken)?, limit)?;
         }

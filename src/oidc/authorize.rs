@@ -42,6 +42,9 @@ const KNOWN: &[&str] = &[
     "org",
 ];
 
+/// All parameters together, in bytes.
+const LONGEST_REQUEST: usize = 16_384;
+
 const RESPONSE_TYPES: &[&str] = &[
     "code id_token token",
     "code id_token",
@@ -114,6 +117,15 @@ pub async fn authorize(ctx: Ctx) -> ApiResult<Reply> {
 /// Checks the request and either asks something or answers it.
 pub async fn start(ctx: Ctx, params: Params, submission: Submission) -> ApiResult<Reply> {
     let mut params = params;
+    // what is asked is kept until somebody has signed in
+    if params.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>() > LONGEST_REQUEST {
+        let e = ApiError::oauth(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "the request is too long",
+        );
+        return Err(e.page(PageRule::Always));
+    }
     let duplicates = params.check_duplicates();
     params.keep(KNOWN);
     if let Err(e) = duplicates {
@@ -336,6 +348,9 @@ fn check_resources(params: &Params) -> Check<Vec<String>> {
     if wanted.is_empty() {
         wanted = params.all("audience");
     }
+    if wanted.len() > 20 {
+        return refuse("invalid_target", "too many resource indicators");
+    }
     for resource in &wanted {
         check_resource(resource)?;
     }
@@ -343,6 +358,12 @@ fn check_resources(params: &Params) -> Check<Vec<String>> {
 }
 
 fn check_resource(resource: &str) -> Check {
+    if resource.trim().is_empty() {
+        return refuse(
+            "invalid_target",
+            "resource indicator must be an absolute URI",
+        );
+    }
     for part in resource.split_whitespace() {
         if url::Url::parse(part).is_err() {
             return refuse(
@@ -588,7 +609,7 @@ async fn advance(
     submission: Submission,
     browser: &mut Browser,
 ) -> ApiResult<Reply> {
-    match prompts::decide(&ctx, &request, &browser.session(), &submission).await? {
+    match prompts::decide(&ctx, &request, browser.view(), &submission).await? {
         Decision::Ask(needed) if request.prompts("none") => {
             let reply = respond::error(&ctx, &request.target, needed.error, needed.description)?;
             browser.finish(&ctx, reply).await

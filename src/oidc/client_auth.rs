@@ -289,10 +289,11 @@ async fn check_assertion(
     else {
         return Ok(None);
     };
+    #[allow(clippy::cast_possible_truncation)] // saturates
     let exp = claims
         .get("exp")
-        .and_then(Json::as_i64)
-        .unwrap_or_else(|| ctx.app.now());
+        .and_then(Json::as_f64)
+        .map_or_else(|| ctx.app.now(), |exp| exp.ceil() as i64);
     first_use(ctx, &client.id, jti, exp).await
 }
 

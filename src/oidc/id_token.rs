@@ -43,6 +43,19 @@ pub fn wants_sid(client: &Client) -> bool {
         && client.payload.flag("backchannel_logout_session_required")
 }
 
+/// Fails if no ID token can be made for the client.
+pub fn check(ctx: &Ctx, client: &Client) -> ApiResult<()> {
+    if client
+        .payload
+        .text("id_token_encrypted_response_alg")
+        .is_some()
+        || ctx.tenant()?.keys.signer(alg(client)).is_none()
+    {
+        return Err(ApiError::internal("no ID token can be made for the client"));
+    }
+    Ok(())
+}
+
 pub fn issue(
     ctx: &Ctx,
     client: &Client,

@@ -67,7 +67,10 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
         post_logout_redirect_uri: post_logout.map(ToOwned::to_owned),
     };
     let signed_in = browser.view().account_id.is_some();
-    let by_request = ctx.req.query("skipPrompt") == Some("true") && hinted;
+    // the hint must be of the very person who is signed in
+    let by_request = ctx.req.query("skipPrompt") == Some("true")
+        && hinted.is_some()
+        && hinted == browser.view().account_id;
     let by_client = client
         .as_ref()
         .is_some_and(|c| c.payload.client_optional_skip_logout_prompt == Some(true));
@@ -114,8 +117,8 @@ pub async fn end(ctx: Ctx) -> ApiResult<Reply> {
     browser.finish(&ctx, reply::no_store(answer)).await
 }
 
-/// The client a logout is for, and whether a valid hint of it came along.
-async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>, bool)> {
+/// The client a logout is for, and the subject of a valid hint.
+async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>, Option<String>)> {
     let tenant = ctx.tenant()?;
     if let Some(hint) = params.get("id_token_hint") {
         let (_, claims) = crate::jose::decode_unverified(hint)
@@ -137,13 +140,14 @@ async fn client_of(ctx: &Ctx, params: &Params) -> ApiResult<(Option<Arc<Client>>
                 "unrecognized id_token_hint audience",
             )
         })?;
-        verify_hint(ctx, hint).ok_or_else(|| refused("could not validate id_token_hint"))?;
-        return Ok((Some(client), true));
+        let (sub, _) =
+            verify_hint(ctx, hint).ok_or_else(|| refused("could not validate id_token_hint"))?;
+        return Ok((Some(client), Some(sub)));
     }
     match params.get("client_id") {
-        None => Ok((None, false)),
+        None => Ok((None, None)),
         Some(id) => match rules::find(&ctx.app, tenant, id).await? {
-            Some(client) => Ok((Some(client), false)),
+            Some(client) => Ok((Some(client), None)),
             None => Err(ApiError::oauth(
                 StatusCode::BAD_REQUEST,
                 "invalid_client",
@@ -305,6 +309,7 @@ async fn notify(ctx: &Ctx, client: &str, account: &str, sid: Option<String>) {
         "jti": ctx.app.random.id21(),
         "aud": client.id,
         "iat": ctx.app.now(),
+        "exp": ctx.app.now().saturating_add(120),
         "iss": issuer,
     });
     if let (Some(map), Some(sid), true) =

@@ -202,8 +202,8 @@ pub fn missing(ctx: &Ctx, request: &Request, grant: Option<&Grant>) -> ApiResult
     let known = scopes::requested_static(&ctx.app, tenant, &request.scope);
     let openid = grants::missing(grant.and_then(Grant::openid_scope), &known);
     let mut resources = Vec::new();
+    let wanted = scopes::for_resource(&ctx.app, tenant, &request.client, &request.scope);
     for resource in &request.resources {
-        let wanted = scopes::for_resource(&ctx.app, tenant, &request.client, &request.scope);
         let lacking = grants::missing(
             grant
                 .and_then(|g| g.resources.get(resource))

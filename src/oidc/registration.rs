@@ -532,7 +532,15 @@ async fn change(
         .store
         .of::<Client>()
         .update(&new.id, |c| {
+            // a secret that was rotated meanwhile stays rotated
+            let kept = (
+                c.payload.client_secret.take(),
+                c.payload.client_secret_expires_at.take(),
+            );
             c.payload = new.payload.clone();
+            if kept.0.is_some() {
+                (c.payload.client_secret, c.payload.client_secret_expires_at) = kept;
+            }
             Ok::<_, StoreError>(())
         })
         .await;

@@ -144,6 +144,8 @@ pub async fn answer(
         .await?
         .filter(|a| a.auth_group == tenant.id() && a.is_usable())
     else {
+        // the next attempt asks who is there
+        browser.destroy(ctx).await?;
         return error(
             ctx,
             &request.target,
@@ -309,7 +311,7 @@ fn authorize_client(
     browser: &mut Browser,
 ) -> ClientAuthorization {
     let mut entry = browser
-        .session()
+        .view()
         .authorizations
         .get(&request.client.id)
         .cloned()

@@ -93,13 +93,10 @@ pub fn matches(expression: &str, scope: &str) -> bool {
 
 /// The scopes of a space-separated list, each once, in order.
 pub fn list(text: &str) -> Vec<&str> {
-    let mut out: Vec<&str> = Vec::new();
-    for word in text.split_whitespace() {
-        if !out.contains(&word) {
-            out.push(word);
-        }
-    }
-    out
+    let mut seen = std::collections::HashSet::new();
+    text.split_whitespace()
+        .filter(|w| seen.insert(*w))
+        .collect()
 }
 
 pub fn has(text: &str, scope: &str) -> bool {

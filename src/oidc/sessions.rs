@@ -19,6 +19,8 @@ impl From<ActorError> for ApiError {
         match e {
             ActorError::Busy { retry_after_secs } => ApiError::busy(retry_after_secs),
             other if other.is_retryable() => ApiError::busy(1),
+            // removed or renamed by a request of another tab; the next one finds out which
+            ActorError::NotFound => ApiError::busy(1),
             other => ApiError::internal(other),
         }
     }
@@ -248,7 +250,13 @@ impl Browser {
             return Ok(reply);
         }
         let now = ctx.app.now();
-        let exp = now.saturating_add(tenant.ttl.session);
+        // a session in which nobody is signed in only guards one form
+        let life = if self.session.account_id.is_some() {
+            tenant.ttl.session
+        } else {
+            tenant.ttl.interaction
+        };
+        let exp = now.saturating_add(life);
         let slide = exp - self.session.exp >= SLIDE_EVERY;
         let sessions = ctx.app.actors.sessions(tenant.id());
         let edits = std::mem::take(&mut self.edits);

@@ -248,6 +248,9 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         resource.is_some(),
     )
     .await?;
+    if scopes::has(&scope, "openid") {
+        id_token::check(ctx, client)?;
+    }
     let outcome = codes
         .update(value, |c: &mut Record<AuthorizationCode>| {
             if c.payload.consumed > 0 {
@@ -487,6 +490,9 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
         resource.is_some(),
     )
     .await?;
+    if scopes::has(&scope, "openid") {
+        id_token::check(ctx, client)?;
+    }
     if old.consumed == 0 && must_rotate(client, old, now) {
         current = rotate(ctx, tenant, &stored).await?;
     }

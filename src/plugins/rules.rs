@@ -71,8 +71,10 @@ pub async fn current(app: &App) -> ApiResult<Arc<Plugins>> {
         .await?
         .pop();
     let found = Arc::new(newest.unwrap_or_else(none));
-    if app.plugins.generation.load(Ordering::Acquire) == generation {
-        app.plugins.newest.insert((), Arc::clone(&found));
+    app.plugins.newest.insert((), Arc::clone(&found));
+    // checked afterwards: whoever changes it later invalidates what was put in
+    if app.plugins.generation.load(Ordering::Acquire) != generation {
+        app.plugins.newest.invalidate_all();
     }
     Ok(found)
 }

@@ -493,7 +493,11 @@ fn unsafe_settings_are_found() {
         Severity::Warning,
         "bootstrap.allow_root_creation"
     ));
-    assert!(found(&[], Severity::Warning, "server.trusted_proxies"));
+    assert!(found(
+        &[("UEAUTH_SERVER__TRUSTED_PROXIES", "0.0.0.0/0")],
+        Severity::Warning,
+        "server.trusted_proxies"
+    ));
     assert!(!found(
         &[("UEAUTH_SERVER__TRUSTED_PROXIES", "10.0.0.0/8")],
         Severity::Warning,

@@ -376,7 +376,6 @@ fn values_are_normalised() {
         "client_federation_options": ["oidc.google.x"],
         "client_skip_to_federated": "oidc.google.x",
         "access_token_signed_response_alg": "ES256",
-        "id_token_encrypted_response_alg": "dir",
         "sector_identifier_uri": "https://a.test/sector",
     }));
     assert_eq!(
@@ -392,7 +391,6 @@ fn values_are_normalised() {
     assert_eq!(out["client_federation_options"], json!(["oidc.google.x"]));
     assert_eq!(out["client_skip_to_federated"], "oidc.google.x");
     assert_eq!(out["access_token_signed_response_alg"], "ES256");
-    assert_eq!(out["id_token_encrypted_response_enc"], "A128CBC-HS256");
     assert_eq!(out["sector_identifier_uri"], Json::Null);
 }
 
