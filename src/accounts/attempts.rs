@@ -91,33 +91,30 @@ pub async fn check_password(
         app.hasher.verify_dummy(secret()).await?;
         return Ok(Outcome::Refused);
     }
-    match app.hasher.verify(secret(), &account.password).await? {
-        Verdict::Match { rehash } => {
-            if rehash {
-                rehash_password(app, &account, secret()).await?;
-            }
-            if thresholds.enabled {
-                app.store
-                    .of::<LoginAttempt>()
-                    .delete_many(of_account(tenant.id(), &account.id))
-                    .await?;
-            }
-            app.metrics.login(Login::Ok);
-            Ok(Outcome::Accepted(Box::new(account)))
+    let verdict = app.hasher.verify(secret(), &account.password).await?;
+    if let Verdict::Match { rehash } = verdict {
+        if rehash {
+            rehash_password(app, &account, secret()).await?;
         }
-        _ => {
-            let outcome = if thresholds.enabled {
-                failed(app, tenant, &account).await?
-            } else {
-                Outcome::Refused
-            };
-            app.metrics.login(match outcome {
-                Outcome::LockedOut { .. } => Login::LockedOut,
-                _ => Login::WrongPassword,
-            });
-            Ok(outcome)
+        if thresholds.enabled {
+            app.store
+                .of::<LoginAttempt>()
+                .delete_many(of_account(tenant.id(), &account.id))
+                .await?;
         }
+        app.metrics.login(Login::Ok);
+        return Ok(Outcome::Accepted(Box::new(account)));
     }
+    let outcome = if thresholds.enabled {
+        failed(app, tenant, &account).await?
+    } else {
+        Outcome::Refused
+    };
+    app.metrics.login(match outcome {
+        Outcome::LockedOut { .. } => Login::LockedOut,
+        _ => Login::WrongPassword,
+    });
+    Ok(outcome)
 }
 
 fn of_account(group: &str, account: &str) -> crate::store::Filter {

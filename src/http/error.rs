@@ -123,8 +123,8 @@ impl ApiError {
         .header(RETRY_AFTER, retry_after_secs.to_string())
     }
 
-    /// 500. The cause goes to the log under the request's id, and to the client only where the
-    /// setting `security.hide_internal` is off.
+    /// An internal error (500). The cause goes to the log under the request's id, and to the
+    /// client only where the setting `security.hide_internal` is off.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(cause = %cause, "internal error");
         Self {
