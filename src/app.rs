@@ -84,6 +84,8 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
         &crate::profiles::organization::ORG_PROFILES,
+        &crate::profiles::request::PROFILE_REQUESTS,
+        &crate::profiles::request::PROFILE_SNAPSHOTS,
         &crate::logs::LOGS,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,

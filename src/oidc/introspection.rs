@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 
+use crate::accounts::Account;
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::http::{Reply, reply};
@@ -148,10 +149,12 @@ pub async fn is_live(ctx: &Ctx, token: &Found) -> ApiResult<bool> {
     let (Some(account), Some(grant)) = (&token.account_id, &token.grant_id) else {
         return Ok(true);
     };
-    if grants::find(&ctx.app, grant, account, &token.client_id)
-        .await?
-        .is_none()
-    {
+    let accounts = ctx.app.store.of::<Account>();
+    let grant_found = grants::find(&ctx.app, grant, account, &token.client_id);
+    let (grant_found, person) = tokio::try_join!(grant_found, accounts.get(account))?;
+    // a resource server that only asks here must learn that somebody was blocked
+    let usable = person.is_some_and(|a| a.auth_group == tenant.id() && a.is_usable());
+    if grant_found.is_none() || !usable {
         return Ok(false);
     }
     if !token.expires_with_session {

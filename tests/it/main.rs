@@ -38,6 +38,7 @@ macro_rules! on_both_stores {
 #[path = "../fixtures/raw.rs"]
 mod raw;
 
+mod answer;
 mod application;
 mod browser;
 mod chromium;
@@ -45,6 +46,8 @@ mod ferretdb;
 mod flow;
 mod observe;
 mod outage;
+mod holes;
+mod routes;
 mod server;
 mod sign_in;
 mod skip;
