@@ -193,7 +193,7 @@ async fn serve_command(settings: Settings) -> Result<(), CliError> {
     let app = start(settings).await?;
     let development = app.settings.server.development;
     if development {
-        if let Some(prepared) = demo::prepare(&app).await? {
+        if let Some(prepared) = Box::pin(demo::prepare(&app)).await? {
             say(&prepared.text(), false);
         }
     } else if let Some(code) = &app.setup_code {
