@@ -304,7 +304,10 @@ async fn show(ctx: Ctx) -> ApiResult<Reply> {
     let allowed = [connection, ctx.req.hosts.peer].iter().all(|peer| {
         peer.is_some_and(|ip| {
             let ip = ip.to_canonical();
-            settings.allowed_networks.iter().any(|net| net.contains(&ip))
+            settings
+                .allowed_networks
+                .iter()
+                .any(|net| net.contains(&ip))
         })
     });
     if !settings.enabled || !allowed {
