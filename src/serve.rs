@@ -27,6 +27,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::metrics::ROUTES,
         crate::accounts::routes::ROUTES,
         crate::accounts::recovery_routes::ROUTES,
+        crate::accounts::recovery_pages::ROUTES,
         crate::accounts::operations::ROUTES,
         crate::accounts::logins::ROUTES,
         crate::site::ROUTES,

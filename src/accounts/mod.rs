@@ -10,6 +10,7 @@ pub mod notices;
 pub mod operations;
 pub mod passwords;
 pub mod recovery;
+pub mod recovery_pages;
 pub mod recovery_routes;
 pub mod routes;
 pub mod rules;

@@ -63,6 +63,7 @@ async fn world(edit: impl FnOnce(&mut AuthGroup)) -> World {
     let tables = [
         ROUTES,
         crate::accounts::recovery_routes::ROUTES,
+        crate::accounts::recovery_pages::ROUTES,
         crate::accounts::operations::ROUTES,
         crate::accounts::logins::ROUTES,
     ];

@@ -272,3 +272,36 @@ async fn hole_a_repeated_code_counts_once() {
         .unwrap();
     assert_eq!(start(&w, &codes).await.0, 403);
 }
+
+#[actix_web::test]
+async fn hole_the_lock_page_opens_for_its_own_notice_alone() {
+    let w = world(|_| {}).await;
+    w.add("ada").await;
+    let open = async |uid: &str, code: &str| {
+        let path = format!("/g1/interaction/{uid}/lockaccount?code={code}");
+        w.call(Method::GET, &path, None, Json::Null).await.0
+    };
+    let new = || NewIat {
+        group: "g1".to_owned(),
+        life: 7200,
+        sub: Some("ada".to_owned()),
+        email: Some("ada@acc.test".to_owned()),
+        uid: Some("u1".to_owned()),
+        ..NewIat::default()
+    };
+    let notice = tokens::mint(&w.app, Purpose::LockNotice, new())
+        .await
+        .unwrap()
+        .id;
+    let other = tokens::mint(&w.app, Purpose::StepUp, new())
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(open("u1", "").await, 401);
+    assert_eq!(open("u1", "unknown").await, 401);
+    assert_eq!(open("u1", &other).await, 401);
+    assert_eq!(open("u2", &notice).await, 403);
+    assert_eq!(open("u1", &notice).await, 200);
+    let body = json!({ "email": "ada@acc.test" });
+    assert_eq!(w.call(Method::PUT, PANIC, Some(&notice), body).await.0, 401);
+}
