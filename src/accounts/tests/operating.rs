@@ -102,12 +102,13 @@ async fn inside_an_organization_accounts_are_its_members() {
     let w = world(|_| {}).await;
     w.add("ada").await;
     w.add("bob").await;
-    let entry = serde_json::from_value(json!({ "organization": { "id": "core" } })).unwrap();
+    let entry: crate::accounts::model::AccessEntry =
+        serde_json::from_value(json!({ "organization": { "id": "core" } })).unwrap();
     w.app
         .store
         .of::<Account>()
         .update("ada", |a: &mut Account| {
-            a.access = vec![entry];
+            a.access = vec![entry.clone()];
             Ok::<_, crate::store::StoreError>(())
         })
         .await
