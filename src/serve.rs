@@ -26,6 +26,10 @@ pub fn all_routes() -> Vec<&'static Route> {
     let tables: &[&'static [Route]] = &[
         crate::metrics::ROUTES,
         crate::accounts::routes::ROUTES,
+        crate::accounts::recovery_routes::ROUTES,
+        crate::accounts::recovery_pages::ROUTES,
+        crate::accounts::operations::ROUTES,
+        crate::accounts::logins::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
         crate::clients::routes::ROUTES,

@@ -13,6 +13,7 @@ use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchRules};
 use crate::oidc::records::{AccessToken, Record};
+use crate::store::{and, eq};
 
 /// Set by name, never read back through `copy`, `move` or `test`.
 const SECRETS: &[&str] = &["password", "recoverCodes"];
@@ -338,6 +339,36 @@ pub async fn set_password(
         .await?
         .ok_or_else(|| ApiError::not_found(id))?;
     after_password(app, tenant, caller, id, &hash).await
+}
+
+/// Gives an account a random password that follows the policy, and answers both.
+pub async fn generate_password(
+    app: &App,
+    tenant: &Tenant,
+    caller: &Caller,
+    id: &str,
+) -> ApiResult<(Account, SecretString)> {
+    let policy = &tenant.group.config.password_policy;
+    let password = passwords::generate(policy, &app.random);
+    passwords::check(policy, &password)?;
+    let hash = new_hash(app, tenant, id, password.clone()).await?;
+    let (group, now, author) = (tenant.id(), app.date(), caller.author());
+    let account = app
+        .store
+        .of::<Account>()
+        .update_where(
+            and([eq("_id", id), eq("authGroup", group)]),
+            |a: &mut Account| {
+                a.password.clone_from(&hash);
+                a.modified_at = now;
+                a.modified_by.clone_from(&author);
+                Ok::<_, ApiError>(())
+            },
+        )
+        .await?
+        .ok_or_else(|| ApiError::missing(id))?;
+    after_password(app, tenant, caller, id, &hash).await?;
+    Ok((account, SecretString::from(password)))
 }
 
 /// The hash of a password that the policy has accepted and that was not used before.

@@ -4,8 +4,14 @@ pub mod attempts;
 pub mod change;
 pub mod create;
 pub mod import;
+pub mod logins;
 pub mod model;
+pub mod notices;
+pub mod operations;
 pub mod passwords;
+pub mod recovery;
+pub mod recovery_pages;
+pub mod recovery_routes;
 pub mod routes;
 pub mod rules;
 

@@ -26,6 +26,8 @@ use crate::store::{Object, Value, eq};
 
 mod changing;
 mod making;
+mod operating;
+mod recovering;
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -58,7 +60,14 @@ async fn world(edit: impl FnOnce(&mut AuthGroup)) -> World {
     .unwrap();
     app.store.of::<Organization>().insert(&core).await.unwrap();
     let mut router = Router::default();
-    for route in ROUTES {
+    let tables = [
+        ROUTES,
+        crate::accounts::recovery_routes::ROUTES,
+        crate::accounts::recovery_pages::ROUTES,
+        crate::accounts::operations::ROUTES,
+        crate::accounts::logins::ROUTES,
+    ];
+    for route in tables.into_iter().flatten() {
         router.add(route.method.clone(), route.path, route).unwrap();
     }
     let world = World {
@@ -91,7 +100,7 @@ impl World {
         let mut permissions = Object::new();
         permissions.insert(
             "member",
-            "g1-member:::accounts::read:own g1-member:::accounts::update:own g1-member:::accounts::delete:own",
+            "g1-member:::accounts::read:own g1-member:::accounts::update:own g1-member:::accounts::delete:own g1-member:::operations-user::create:own",
         );
         let extra: Object = [
             ("group".to_owned(), Value::from("g1")),
@@ -144,20 +153,37 @@ impl World {
         token: Option<&str>,
         body: Json,
     ) -> (u16, Json) {
+        let (status, body, _) = self.browse(method, path, token, "", false, body).await;
+        (status, body)
+    }
+
+    /// As [`World::call`] with cookies; answers the first cookie that is set, too.
+    async fn browse(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        cookie: &str,
+        secure: bool,
+        body: Json,
+    ) -> (u16, Json, String) {
         let Found::Route(route, params) =
             self.router.find(&method, path.split('?').next().unwrap())
         else {
             panic!("no such route: {path}")
         };
-        let mut http = TestRequest::with_uri(path).method(method);
+        let mut http = TestRequest::with_uri(path)
+            .method(method)
+            .insert_header(("cookie", cookie));
         if let Some(token) = token {
             http = http.insert_header(("authorization", format!("Bearer {token}")));
         }
         let host = self.app.settings.service_host().to_owned();
         let hosts = Hosts {
             header: host.clone(),
-            name: host.clone(),
+            name: "localhost".to_owned(),
             effective: host,
+            secure,
             ..Hosts::default()
         };
         let mut req = Request::new(http.to_http_request(), hosts, "id".to_owned());
@@ -165,12 +191,14 @@ impl World {
         req.body = Body::Json(body);
         let reply = match chain::run(Ctx::new(Arc::clone(&self.app), req, route)).await {
             Ok(reply) => reply,
-            Err(e) => return (e.status.as_u16(), e.body("id")),
+            Err(e) => return (e.status.as_u16(), e.body("id"), String::new()),
         };
         let status = reply.status().as_u16();
+        let cookie = reply.headers().get("set-cookie");
+        let cookie = cookie.map_or_else(String::new, |c| c.to_str().unwrap().to_owned());
         let bytes = actix_web::body::to_bytes(reply.into_body()).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
-        (status, body)
+        (status, body, cookie)
     }
 
     async fn as_owner(&self, method: Method, path: &str, body: Json) -> (u16, Json) {

@@ -23,6 +23,7 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "ueauth.css",
     "app.js",
+    "account.js",
     "docs.js",
     "oauth2-redirect.html",
     "favicon.png",

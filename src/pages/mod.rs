@@ -15,6 +15,7 @@ mod landing;
 mod login;
 mod logout;
 mod message;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use landing::{DocsPage, DocsViewer, Landing};
 pub use login::{ButtonStyle, Federation, FederationButton, Login, LoginStep};
 pub use logout::{Logout, LogoutCancel, LogoutSuccess};
 pub use message::Message;
+pub use recovery::{LockAccount, RecoverAccount};
 
 /// A page that can be turned into an HTML document.
 pub trait Page {

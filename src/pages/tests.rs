@@ -176,6 +176,26 @@ fn hostile_pages(brand: &Brand) -> Vec<(&'static str, String)> {
             .html(),
         ),
         (
+            "lock_account",
+            LockAccount {
+                shell: shell(brand, HOSTILE),
+                panic_url: SCRIPT_URL,
+                token: HOSTILE,
+                recover_url: SCRIPT_URL,
+                forgot_url: SCRIPT_URL,
+            }
+            .html(),
+        ),
+        (
+            "recover_account",
+            RecoverAccount {
+                shell: shell(brand, HOSTILE),
+                start_url: SCRIPT_URL,
+                recover_url: SCRIPT_URL,
+            }
+            .html(),
+        ),
+        (
             "landing",
             Landing {
                 shell: shell(brand, HOSTILE),

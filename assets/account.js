@@ -1,0 +1,81 @@
+// Locks and recovers accounts by the API.
+(() => {
+  "use strict";
+
+  const error = document.querySelector("[data-error]");
+  const say = (text) => {
+    error.textContent = text;
+    error.hidden = !text;
+    if (text) error.focus();
+  };
+  const step = (name) => {
+    for (const part of document.querySelectorAll("[data-step]")) part.hidden = part.dataset.step !== name;
+    say("");
+  };
+  const call = async (method, url, token, body) => {
+    const headers = { "content-type": "application/json" };
+    if (token) headers.authorization = `Bearer ${token}`;
+    const answer = await fetch(url, { method, headers, body: JSON.stringify(body), credentials: "same-origin" });
+    const text = await answer.text();
+    let content = {};
+    try {
+      content = text ? JSON.parse(text) : {};
+    } catch {
+      // Some refusals are plain text.
+    }
+    return { status: answer.status, content };
+  };
+
+  let email = "";
+  let token = "";
+  const actions = {
+    async lock(form) {
+      const { status, content } = await call("PUT", form.dataset.url, form.dataset.token, { email: form.elements.email.value });
+      if (status === 204) return step("done");
+      if (status === 206) return say(content.data);
+      say(status === 403 ? "This is not the email address of the account." : "The account could not be locked. The link may have expired.");
+    },
+    async start(form) {
+      email = form.elements.email.value;
+      const codes = Array.from({ length: 10 }, (_, i) => form.elements[`code${i + 1}`].value.trim());
+      const { status, content } = await call("POST", form.dataset.url, "", { email, codes });
+      if (status === 200) {
+        token = content.data.token;
+        return step("password");
+      }
+      if (status === 428) return say("The ten codes must differ.");
+      say(status === 429 ? "Too many attempts. Wait a minute and try again." : "The account is not locked, or too few of the codes are right.");
+    },
+    async recover(form) {
+      const password = form.elements.password.value;
+      if (password !== form.elements.confirmation.value) return say("The two passwords differ.");
+      const { status, content } = await call("PUT", form.dataset.url, token, password ? { email, password } : { email });
+      if (status !== 200) return say(status === 417 ? content.message : "The account could not be unlocked. Load this page again and repeat.");
+      document.querySelector("[data-password]").textContent = content.data.password;
+      const list = document.querySelector("[data-codes]");
+      for (const code of content.data.codes) {
+        const item = document.createElement("li");
+        item.textContent = code;
+        list.append(item);
+      }
+      step("done");
+    },
+  };
+
+  for (const form of document.querySelectorAll("form[data-account]")) {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (form.dataset.busy) return;
+      form.dataset.busy = "yes";
+      try {
+        await actions[form.dataset.account](form);
+      } catch {
+        say("The server could not be reached. Try again.");
+      } finally {
+        delete form.dataset.busy;
+        delete form.dataset.sent;
+        form.removeAttribute("aria-busy");
+      }
+    });
+  }
+})();

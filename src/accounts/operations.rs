@@ -1,0 +1,165 @@
+//! Operations on somebody's account: verify, reset, generate a password, lift a lock-out.
+
+use secrecy::ExposeSecret;
+use serde_json::Value as Json;
+
+use crate::accounts::notices::{self, Undeliverable};
+use crate::accounts::{Account, attempts, change, rules};
+use crate::app::LimitClass;
+use crate::gate::chain::Strategy::{AllowedHost, Bearer};
+use crate::gate::{Ctx, Route};
+use crate::http::error::ApiResult;
+use crate::http::validate::{Kind, Shape, Violation};
+use crate::http::{ApiError, Reply, reply};
+use crate::organizations::{self, members};
+use crate::route;
+
+const ACCOUNT: &str = "Account";
+
+pub static ROUTES: &[Route] = &[
+    route!(POST "/api/{group}/operations/user/{id}", [Group, Auth(&[Bearer]), Body(check_operation), Rights, May(&["operations", "user"])], operate),
+    route!(POST "/api/{group}/operations/organization/{org}/user/{id}", [Group, Auth(&[Bearer]), Body(check_operation), Rights, May(&["operations", "user", "organization"])], operate_in_organization),
+    route!(POST "/api/{group}/operations/reset-user-password", [Body(check_reset), Group, Auth(&[AllowedHost]), Limit(LimitClass::Recovery), NotificationsOn], reset_password),
+    route!(POST "/api/{group}/operations/resend-verify-email", [Body(check_resend), Group, Auth(&[AllowedHost]), Limit(LimitClass::Recovery), NotificationsOn], resend_verification),
+];
+
+static OPERATION: Shape = Shape {
+    required: &["operation"],
+    members: &[(
+        "operation",
+        Kind::OneOf(&[
+            "verify_account",
+            "password_reset",
+            "generate_password",
+            "clear_timeouts",
+        ]),
+    )],
+    open: true,
+};
+
+static RESET: Shape = Shape {
+    required: &["email"],
+    members: &[("email", Kind::Text), ("formats", Kind::TextArray)],
+    open: false,
+};
+
+static RESEND: Shape = Shape {
+    required: &["email"],
+    members: &[("email", Kind::Text)],
+    open: false,
+};
+
+fn check_operation(body: &Json) -> ApiResult<()> {
+    OPERATION.check(body).map(|_| ())
+}
+
+fn check_resend(body: &Json) -> ApiResult<()> {
+    RESEND.check(body).map(|_| ())
+}
+
+fn check_reset(body: &Json) -> ApiResult<()> {
+    let formats = RESET.check(body)?.get("formats").and_then(Json::as_array);
+    let violations: Vec<Violation> = formats
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter(|(_, f)| !matches!(f.as_str(), Some("email" | "sms")))
+        .map(|(i, _)| {
+            let message = "must be equal to one of the allowed values";
+            Violation::new(format!("/formats/{i}"), "enum", message)
+        })
+        .collect();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(&violations))
+    }
+}
+
+/// `POST /api/{group}/operations/user/{id}`
+async fn operate(ctx: Ctx) -> ApiResult<Reply> {
+    let id = ctx.req.param("id")?;
+    ctx.own_record(id)?;
+    let account = rules::find(&ctx.app, ctx.group_id()?, id)
+        .await?
+        .ok_or_else(|| ApiError::missing(id))?;
+    if ctx.req.field("operation") == Some("generate_password") {
+        let (account, password) =
+            change::generate_password(&ctx.app, ctx.tenant()?, &ctx.caller, id).await?;
+        let mut out = account.public();
+        if let Some(map) = out.as_object_mut() {
+            map.insert("password".to_owned(), password.expose_secret().into());
+        }
+        return reply::ok(ACCOUNT, out).map(reply::no_store);
+    }
+    run(&ctx, &account).await
+}
+
+/// `POST /api/{group}/operations/organization/{org}/user/{id}`
+async fn operate_in_organization(ctx: Ctx) -> ApiResult<Reply> {
+    let organization = organizations::rules::in_path(&ctx)
+        .await?
+        .ok_or_else(|| ApiError::precondition_required("organization required"))?;
+    let id = ctx.req.param("id")?;
+    if ctx.caller.sub() != Some(id) {
+        ctx.own_organization(&organization.id)?;
+    }
+    let account = members::find(&ctx.app, &organization, id).await?;
+    run(&ctx, &account).await
+}
+
+/// The operations that both paths know.
+async fn run(ctx: &Ctx, account: &Account) -> ApiResult<Reply> {
+    let message = match ctx.req.field("operation") {
+        Some("verify_account") => Undeliverable::Verification,
+        Some("password_reset") => Undeliverable::PasswordReset,
+        Some("clear_timeouts") => {
+            ctx.not_own()?;
+            attempts::clear(&ctx.app, ctx.group_id()?, &account.id).await?;
+            return Ok(reply::no_content());
+        }
+        _ => {
+            return Err(ApiError::bad_request(
+                "This operation is not supported inside an organization",
+            ));
+        }
+    };
+    if !notices::are_on(&ctx.app, ctx.tenant()?).await? {
+        return Err(ApiError::bad_request(
+            "Notifications are not enabled, so no message can be sent to the account",
+        ));
+    }
+    Err(message.into())
+}
+
+fn check_central_reset(ctx: &Ctx) -> ApiResult<()> {
+    if ctx.tenant()?.group.config.central_password_reset {
+        return Ok(());
+    }
+    Err(ApiError::switched_off(
+        "This group does not reset passwords centrally",
+    ))
+}
+
+/// At most so many messages for one name, whoever asks.
+fn limit_name(ctx: &Ctx) -> ApiResult<()> {
+    let name = ctx.req.field("email").unwrap_or_default();
+    let subject = format!("{}:{}", ctx.group_id()?, name.trim().to_lowercase());
+    ctx.app.limits.check(LimitClass::Recovery, &subject)
+}
+
+/// `POST /api/{group}/operations/reset-user-password`. The same answer whether or not there is
+/// such an account.
+async fn reset_password(ctx: Ctx) -> ApiResult<Reply> {
+    check_central_reset(&ctx)?;
+    limit_name(&ctx)?;
+    Err(Undeliverable::PasswordReset.into())
+}
+
+/// `POST /api/{group}/operations/resend-verify-email`. The same answer whether or not there is
+/// such an account.
+async fn resend_verification(ctx: Ctx) -> ApiResult<Reply> {
+    check_central_reset(&ctx)?;
+    limit_name(&ctx)?;
+    Err(Undeliverable::Verification.into())
+}
