@@ -84,6 +84,8 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
         &crate::profiles::organization::ORG_PROFILES,
+        &crate::profiles::request::PROFILE_REQUESTS,
+        &crate::profiles::request::PROFILE_SNAPSHOTS,
         &crate::logs::LOGS,
         &oidc::ACCESS_TOKENS,
         &oidc::AUTHORIZATION_CODES,
@@ -188,6 +190,7 @@ async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Store
         Arc::new(move || time.now()),
     );
     options.readers = settings.store.readers.get();
+    options.min_connections = settings.store.pool_minimum;
     options.max_connections = settings.store.pool_maximum.get();
     options.timeout = Duration::from_secs(settings.store.connect_timeout_seconds.get());
     Ok(Store::open(&options, &collections()).await?)

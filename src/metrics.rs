@@ -298,7 +298,19 @@ impl Metrics {
 }
 
 async fn show(ctx: Ctx) -> ApiResult<Reply> {
-    if !ctx.app.settings.metrics.enabled {
+    let settings = &ctx.app.settings.metrics;
+    // both the connection and whoever is said to be behind it, which a header may make up
+    let connection = ctx.req.http.peer_addr().map(|a| a.ip());
+    let allowed = [connection, ctx.req.hosts.peer].iter().all(|peer| {
+        peer.is_some_and(|ip| {
+            let ip = ip.to_canonical();
+            settings
+                .allowed_networks
+                .iter()
+                .any(|net| net.contains(&ip))
+        })
+    });
+    if !settings.enabled || !allowed {
         return Err(ApiError::not_found(format!(
             "Path not found - {}",
             ctx.req.path()

@@ -151,12 +151,21 @@ impl Caller {
 
     /// Sends a form; any 2xx is success.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
+        self.post(url, |request| request.form(form)).await
+    }
+
+    /// Sends JSON; any 2xx is success.
+    pub async fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<(), CallError> {
+        self.post(url, |request| request.json(body)).await
+    }
+
+    async fn post(
+        &self,
+        url: &str,
+        fill: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Result<(), CallError> {
         self.check(url)?;
-        let answer = self
-            .client
-            .post(url)
-            .timeout(BRIEF)
-            .form(form)
+        let answer = fill(self.client.post(url).timeout(BRIEF))
             .send()
             .await
             .map_err(CallError::Failed)?;

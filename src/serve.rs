@@ -38,6 +38,8 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::products::routes::ROUTES,
         crate::roles::routes::ROUTES,
         crate::permissions::routes::ROUTES,
+        crate::profiles::routes::ROUTES,
+        crate::profiles::organization_routes::ROUTES,
         crate::oidc::initial_access::ROUTES,
         crate::oidc::registration::ROUTES,
         crate::interactions::ROUTES,
@@ -271,7 +273,14 @@ async fn render_error(
     let mut reply = if as_page {
         error_page(server, http, e, id, secure).await
     } else {
-        crate::http::reply::json_with(e.status, &e.body(id))
+        let mut body = e.body(id);
+        if let Some(cause) = &e.cause
+            && !server.app.settings.security.hide_internal
+            && let Some(members) = body.as_object_mut()
+        {
+            members.insert("cause".to_owned(), cause.as_str().into());
+        }
+        crate::http::reply::json_with(e.status, &body)
             .unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
     };
     for (name, value) in &e.headers {

@@ -12,11 +12,6 @@ macro_rules! collections {
 }
 
 collections! {
-    PROFILE_REQUESTS "profile_requests" [
-        Index::plain(&["authGroup", "targetAccountId"]),
-        Index::plain(&["authGroup", "requestingAccountId"]),
-    ] [Expiry::after("createdAt", 604_800)];
-    PROFILE_SNAPSHOTS "profile_snapshots" [Index::unique(&["requestId"])] [Expiry::after("createdAt", 86_400)];
     NOTIFICATIONS "notifications" [
         Index::plain(&["authGroupId", "processed"]),
         Index::plain(&["authGroupId", "recipientUserId"]),

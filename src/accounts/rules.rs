@@ -16,8 +16,8 @@ use crate::oidc::records::{
 };
 use crate::oidc::sessions;
 use crate::plugins::Plugins;
-use crate::profiles::{OrganizationProfile, Profile, ProfileAccess};
-use crate::store::{Filter, Query, StoreError, and, any_of, eq, ne, or, text};
+use crate::profiles::rules as profiles;
+use crate::store::{Query, StoreError, and, any_of, eq, ne, text};
 
 /// What list options may name. Hidden members that administrators look people up by are among
 /// them; secrets are not.
@@ -231,15 +231,5 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
         .await?;
     attempts::clear(app, group, id).await?;
     store.of::<PasswordHistory>().delete_many(stored()).await?;
-    store.of::<Profile>().delete_many(stored()).await?;
-    store
-        .of::<OrganizationProfile>()
-        .delete_many(stored())
-        .await?;
-    let viewed: Filter = or([eq("targetAccountId", id), eq("viewingAccountId", id)]);
-    store
-        .of::<ProfileAccess>()
-        .delete_many(and([eq("authGroup", group), viewed]))
-        .await?;
-    Ok(())
+    profiles::forget(app, group, id).await
 }

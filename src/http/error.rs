@@ -25,6 +25,8 @@ pub struct ApiError {
     pub page: PageRule,
     /// The error says that a unique value is taken.
     pub duplicate: bool,
+    /// Why it is an internal error; clients see it only where the settings say so.
+    pub cause: Option<String>,
 }
 
 /// When an error is rendered as a page.
@@ -55,6 +57,7 @@ impl ApiError {
             headers: Vec::new(),
             page: PageRule::Negotiated,
             duplicate: false,
+            cause: None,
         }
     }
 
@@ -120,13 +123,17 @@ impl ApiError {
         .header(RETRY_AFTER, retry_after_secs.to_string())
     }
 
-    /// 500. The cause goes to the log under the request's id, never to the client.
+    /// 500. The cause goes to the log under the request's id, and to the client only where the
+    /// setting `security.hide_internal` is off.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(cause = %cause, "internal error");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "An internal server error occurred",
-        )
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "An internal server error occurred",
+            )
+        }
     }
 
     /// 400 `ValidationError` for a body that does not match its schema.

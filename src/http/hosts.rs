@@ -52,11 +52,11 @@ impl ProxyRules {
             }
             // the right-most address that is no proxy of ours is the client
             if let Some(list) = text("x-forwarded-for") {
-                peer = list
-                    .split(',')
-                    .rev()
-                    .filter_map(|a| a.trim().parse().ok())
+                let hops = || list.split(',').rev().filter_map(|a| a.trim().parse().ok());
+                // where everybody is trusted, the nearest hop's word is the best there is
+                peer = hops()
                     .find(|ip| !self.trusts(Some(*ip)))
+                    .or_else(|| hops().next())
                     .or(socket);
             }
         }
@@ -114,6 +114,8 @@ mod tests {
             (h.effective.as_str(), h.secure, h.peer),
             ("login.tenant.example", true, "203.0.113.9".parse().ok())
         );
+        let h = rules(&["0.0.0.0/0"]).hosts(&request(), false);
+        assert_eq!(h.peer, "10.0.0.1".parse().ok());
         let h = rules(&["192.0.2.0/24"]).hosts(&request(), false);
         assert_eq!(
             (h.effective.as_str(), h.secure, h.peer),

@@ -223,7 +223,7 @@ fn brief(domain: &Domain) -> Json {
 /// that a patch leaves alone keep their stored types, which JSON can not express.
 fn keep_what_is_not_ours(old: &Organization, new: &mut Organization) {
     fn keep_if_equal<T: serde::Serialize + Clone>(old: &T, new: &mut T) {
-        if serde_json::to_value(&*old).ok() == serde_json::to_value(&*new).ok() {
+        if serde_json::to_value(old).ok() == serde_json::to_value(&*new).ok() {
             new.clone_from(old);
         }
     }

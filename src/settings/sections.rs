@@ -291,6 +291,8 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     pub enabled: bool,
+    #[serde(deserialize_with = "networks")]
+    pub allowed_networks: Vec<IpNet>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -47,6 +47,8 @@ pub struct StoreOptions {
     pub readers: usize,
     /// How long to look for a server before [`StoreError::Unavailable`].
     pub timeout: Duration,
+    /// Connections to one server that are kept open.
+    pub min_connections: u32,
     /// Most connections to one server.
     pub max_connections: u32,
     /// The name that the server shows in its logs.
@@ -62,6 +64,7 @@ impl StoreOptions {
             url: url.into(),
             readers: 2,
             timeout: Duration::from_secs(10),
+            min_connections: 0,
             max_connections: 64,
             app_name: "ueauth".to_owned(),
             clock,

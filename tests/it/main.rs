@@ -40,6 +40,7 @@ mod raw;
 
 mod answer;
 mod application;
+mod bad_input;
 mod browser;
 mod chromium;
 mod ferretdb;

@@ -3,10 +3,12 @@
 use reqwest::header::{CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, X_FRAME_OPTIONS};
 use serde_json::json;
 use std::sync::Arc;
+use ueauth::accounts::Account;
 use ueauth::logs::{Code, Log};
 use ueauth::store::{Store as Documents, StoreOptions};
 use ueauth_actors::{Clock, SystemClock};
 
+use crate::raw::Raw;
 use crate::server::{Server, Store};
 use crate::tenant::Tenant;
 use crate::visitor::Visitor;
@@ -31,7 +33,7 @@ async fn metrics_count() {
         .authorize(&flow.url, &tenant.user.email, "Wr0ng!")
         .await;
     assert_eq!(landing.page().status, 200);
-    text(&server, "/no/such/place").await;
+    text(&server, "/nowhere").await;
     let metrics = text(&server, "/metrics").await;
     for line in [
         // the owners of root and shop, and then the wrong password
@@ -66,6 +68,46 @@ async fn metrics_can_be_off() {
     assert_eq!(answer.status(), 404);
 }
 
+/// An internal error says why only where the settings want it.
+#[tokio::test]
+async fn causes_of_internal_errors_are_hidden() {
+    for hidden in ["true", "false"] {
+        let setting = [("security.hide_internal", hidden)];
+        let server = Server::start_with(Store::Embedded, &setting).await.unwrap();
+        let tenant = Tenant::create(&server).await;
+        let broken = bson::doc! {
+            "_id": "broken", "authGroup": &tenant.group, "email": "b@shop.test", "username": "b",
+            "password": { "not": "a text" },
+        };
+        let store = open(&server).await;
+        let broken = Raw::<Account>::new(broken);
+        store.of().insert(&broken).await.unwrap();
+        store.close().await;
+        let answer = Server::http()
+            .get(format!(
+                "{}/api/{}/account/broken",
+                server.url, tenant.group
+            ))
+            .bearer_auth(&tenant.owner_token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 500);
+        let body: serde_json::Value = answer.json().await.unwrap();
+        let said = body["cause"]
+            .as_str()
+            .is_some_and(|c| c.contains("accounts"));
+        assert_eq!(said, hidden == "false", "{body}");
+    }
+}
+
+async fn open(server: &Server) -> Documents {
+    let options = StoreOptions::new(&server.store, Arc::new(|| SystemClock.now()));
+    Documents::open(&options, &ueauth::app::collections())
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn errors_are_kept_once() {
     let on = [("logging.persist_http_errors", "true")];
@@ -82,10 +124,7 @@ async fn errors_are_kept_once() {
     // the entry is written beside the answer; stopping the server waits for no more than that
     let mut kept = Vec::new();
     for _ in 0..100 {
-        let options = StoreOptions::new(&server.store, Arc::new(|| SystemClock.now()));
-        let store = Documents::open(&options, &ueauth::app::collections())
-            .await
-            .unwrap();
+        let store = open(&server).await;
         kept = store
             .of::<Log>()
             .find(ueauth::store::eq("_id", "the-same-id"))

@@ -205,6 +205,9 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
         .app_name
         .get_or_insert_with(|| options.app_name.clone());
     settings
+        .min_pool_size
+        .get_or_insert(options.min_connections);
+    settings
         .max_pool_size
         .get_or_insert(options.max_connections);
     settings

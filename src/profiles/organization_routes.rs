@@ -1,0 +1,112 @@
+//! The endpoints of what organizations keep about their members.
+
+use serde_json::Value as Json;
+
+use crate::gate::chain::Strategy::Bearer;
+use crate::gate::{Caller, Ctx, Route, enforce};
+use crate::http::error::ApiResult;
+use crate::http::{ApiError, Reply, failures, reply};
+use crate::organizations::{Organization, rules};
+use crate::profiles::{of_organization, patching};
+use crate::route;
+
+const TYPE: &str = "Organization User Profile";
+
+pub static ROUTES: &[Route] = &[
+    route!(POST "/api/{group}/organization/{org}/profiles", [Group, Auth(&[Bearer]), Body(of_organization::check_body), Rights, May(&["orgUserProfile"])], create),
+    route!(GET "/api/{group}/organization/{org}/profiles", [Group, Auth(&[Bearer]), Rights, May(&["orgUserProfile"])], list),
+    // asks for the permission itself: people need none for their own
+    route!(GET "/api/{group}/organization/{org}/profile/{id}", [Group, Auth(&[Bearer]), Rights], read),
+    route!(PATCH "/api/{group}/organization/{org}/profile/{id}", [Group, Auth(&[Bearer]), Body(failures::is_patch), Rights, May(&["orgUserProfile"])], patch),
+    route!(DELETE "/api/{group}/organization/{org}/profile/{id}", [Group, Auth(&[Bearer]), Rights, May(&["orgUserProfile"])], delete),
+    route!(GET "/api/{group}/organizations/profiles/account/{id}", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], kept_about),
+    // asks for the permission itself: people need none for their own
+    route!(POST "/api/{group}/organizations/{org}/profiles/account/{id}", [Group, Auth(&[Bearer]), Body(of_organization::check_control), Rights], control),
+];
+
+async fn known(ctx: &Ctx) -> ApiResult<Organization> {
+    rules::in_path(ctx)
+        .await?
+        .ok_or_else(|| ApiError::precondition_required("organization required"))
+}
+
+/// The organization in the path; *own* callers must belong to it.
+async fn own(ctx: &Ctx) -> ApiResult<Organization> {
+    let organization = known(ctx).await?;
+    ctx.own_organization(&organization.id)?;
+    Ok(organization)
+}
+
+/// Is the record about the person who calls?
+fn is_about_caller(ctx: &Ctx, account: &str) -> bool {
+    matches!(&ctx.caller, Caller::User(user) if user.account.id == account)
+}
+
+async fn create(ctx: Ctx) -> ApiResult<Reply> {
+    let organization = own(&ctx).await?;
+    let made = of_organization::create(&ctx.app, &organization, &ctx.req.json()).await?;
+    reply::created(TYPE, patching::public(&made))
+}
+
+async fn list(ctx: Ctx) -> ApiResult<Reply> {
+    let organization = own(&ctx).await?;
+    let found = of_organization::list(&ctx.app, &organization, &ctx.req.query).await?;
+    reply::ok(TYPE, found)
+}
+
+async fn read(mut ctx: Ctx) -> ApiResult<Reply> {
+    let key = ctx.req.param("id")?.to_owned();
+    let found = if is_about_caller(&ctx, &key) {
+        let organization = known(&ctx).await?;
+        of_organization::of_member(&ctx.app, &organization, &key).await?
+    } else {
+        enforce::may(&mut ctx, &["orgUserProfile"])?;
+        let organization = own(&ctx).await?;
+        of_organization::find(&ctx.app, &organization, &key)
+            .await?
+            .ok_or_else(|| ApiError::not_found(""))?
+    };
+    reply::ok(TYPE, patching::public(&found))
+}
+
+async fn patch(ctx: Ctx) -> ApiResult<Reply> {
+    let organization = own(&ctx).await?;
+    let changed = of_organization::patch(
+        &ctx.app,
+        &organization,
+        ctx.req.param("id")?,
+        &ctx.req.json(),
+        &ctx.caller.author(),
+    )
+    .await?;
+    reply::ok(TYPE, patching::public(&changed))
+}
+
+async fn delete(ctx: Ctx) -> ApiResult<Reply> {
+    let organization = own(&ctx).await?;
+    let gone = of_organization::delete(&ctx.app, &organization, ctx.req.param("id")?).await?;
+    reply::ok(TYPE, patching::public(&gone))
+}
+
+async fn kept_about(ctx: Ctx) -> ApiResult<Reply> {
+    let account = ctx.id_or_me()?;
+    ctx.own_record(&account)?;
+    let found = of_organization::kept_about(&ctx.app, ctx.group_id()?, &account).await?;
+    reply::ok(TYPE, found)
+}
+
+async fn control(mut ctx: Ctx) -> ApiResult<Reply> {
+    let account = ctx.id_or_me()?;
+    if !is_about_caller(&ctx, &account) {
+        enforce::may(&mut ctx, &["accounts"])?;
+        ctx.own_record(&account)?;
+    }
+    let body = ctx.req.json();
+    let request = body
+        .get("request")
+        .and_then(Json::as_str)
+        .ok_or_else(|| ApiError::unprocessable("request is required: remove or remain"))?;
+    let organization = known(&ctx).await?;
+    let out = of_organization::control(&ctx.app, &organization, &account, request).await?;
+    reply::ok(TYPE, out)
+}
