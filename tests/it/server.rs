@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use reqwest::cookie::Jar;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -153,9 +154,14 @@ impl Server {
 
     /// A client that follows no redirect and keeps cookies.
     pub fn http() -> reqwest::Client {
+        Self::http_with(Arc::default())
+    }
+
+    /// The same with a jar that the caller can look into.
+    pub fn http_with(jar: Arc<Jar>) -> reqwest::Client {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(true)
+            .cookie_provider(jar)
             .timeout(Duration::from_secs(30))
             .build()
             .expect("an HTTP client")

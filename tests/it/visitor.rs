@@ -1,6 +1,9 @@
 //! A person with a browser that has no scripts: cookies, redirects on the same site, forms.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use std::sync::Arc;
+
+use reqwest::cookie::{CookieStore, Jar};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
@@ -8,6 +11,7 @@ use crate::server::Server;
 
 pub struct Visitor {
     http: reqwest::Client,
+    jar: Arc<Jar>,
     base: Url,
 }
 
@@ -23,6 +27,7 @@ pub enum Landing {
 pub struct Page {
     pub url: Url,
     pub status: u16,
+    pub headers: HeaderMap,
     pub text: String,
     pub forms: Vec<Form>,
 }
@@ -76,17 +81,38 @@ impl Form {
         self.inputs.iter().any(|input| input.name == name)
     }
 
-    fn asks_consent(&self) -> bool {
+    /// What a field holds before anybody types.
+    pub fn value(&self, name: &str) -> String {
+        let mut inputs = self.inputs.iter();
+        let found = inputs.find(|input| input.name == name);
+        found.map(|input| input.value.clone()).unwrap_or_default()
+    }
+
+    pub fn asks_consent(&self) -> bool {
         self.action.contains("/interaction/") && self.action.ends_with("/confirm")
     }
 }
 
 impl Visitor {
     pub fn new(server: &Server) -> Self {
+        let jar = Arc::new(Jar::default());
         Self {
-            http: Server::http(),
+            http: Server::http_with(Arc::clone(&jar)),
+            jar,
             base: Url::parse(&server.url).expect("the server's address"),
         }
+    }
+
+    /// What the browser would send as `Cookie` to an address.
+    pub fn cookies(&self, url: &Url) -> String {
+        let value = self.jar.cookies(url);
+        let value = value.as_ref().map(|value| value.to_str().expect("a text"));
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// Puts a cookie there as if the browser had got it from somewhere else.
+    pub fn plant(&self, cookie: &str) {
+        self.jar.add_cookie_str(cookie, &self.base);
     }
 
     pub async fn open(&self, url: &Url) -> Landing {
@@ -192,11 +218,13 @@ impl Visitor {
                 .headers()
                 .get(CONTENT_TYPE)
                 .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+            let headers = answer.headers().clone();
             let text = answer.text().await.expect("a text");
             let forms = if html { forms_of(&text) } else { Vec::new() };
             return Landing::Page(Page {
                 url: target,
                 status,
+                headers,
                 text,
                 forms,
             });
