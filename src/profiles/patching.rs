@@ -110,21 +110,21 @@ impl Details {
 
     /// Takes over what `newer` says; what it does not say stays.
     pub fn overlay(&mut self, newer: &Self) {
-        fn say<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
-            if new.is_some() {
-                old.clone_from(new);
+        fn say<T: Clone>(old: &mut Option<T>, new: Option<&T>) {
+            if let Some(new) = new {
+                *old = Some(new.clone());
             }
         }
-        say(&mut self.given_name, &newer.given_name);
-        say(&mut self.family_name, &newer.family_name);
-        say(&mut self.display_name, &newer.display_name);
-        say(&mut self.bio, &newer.bio);
-        say(&mut self.picture, &newer.picture);
-        say(&mut self.employer, &newer.employer);
-        say(&mut self.title, &newer.title);
-        say(&mut self.position, &newer.position);
-        say(&mut self.personal_header, &newer.personal_header);
-        say(&mut self.address, &newer.address);
+        say(&mut self.given_name, newer.given_name.as_ref());
+        say(&mut self.family_name, newer.family_name.as_ref());
+        say(&mut self.display_name, newer.display_name.as_ref());
+        say(&mut self.bio, newer.bio.as_ref());
+        say(&mut self.picture, newer.picture.as_ref());
+        say(&mut self.employer, newer.employer.as_ref());
+        say(&mut self.title, newer.title.as_ref());
+        say(&mut self.position, newer.position.as_ref());
+        say(&mut self.personal_header, newer.personal_header.as_ref());
+        say(&mut self.address, newer.address.as_ref());
         self.additional_emails.clone_from(&newer.additional_emails);
         self.contact_numbers.clone_from(&newer.contact_numbers);
     }
