@@ -83,6 +83,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
+        &crate::product_keys::model::PRODUCT_KEYS,
         &crate::profiles::organization::ORG_PROFILES,
         &crate::profiles::request::PROFILE_REQUESTS,
         &crate::profiles::request::PROFILE_SNAPSHOTS,

@@ -24,6 +24,7 @@ pub mod outgoing;
 pub mod pages;
 pub mod permissions;
 pub mod plugins;
+pub mod product_keys;
 pub mod products;
 pub mod profiles;
 pub mod roles;

@@ -42,6 +42,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::products::routes::ROUTES,
         crate::roles::routes::ROUTES,
         crate::permissions::routes::ROUTES,
+        crate::product_keys::routes::ROUTES,
         crate::profiles::routes::ROUTES,
         crate::profiles::organization_routes::ROUTES,
         crate::oidc::initial_access::ROUTES,

@@ -16,10 +16,6 @@ collections! {
         Index::plain(&["authGroupId", "processed"]),
         Index::plain(&["authGroupId", "recipientUserId"]),
     ] [Expiry::after("createdAt", 2_592_000)];
-    PRODUCT_KEYS "product_keys" [
-        Index::unique(&["authGroup", "productId", "name", "clientId"]),
-        Index::unique(&["authGroup", "productId", "clientId", "key"]),
-    ] [];
     PKCE_SESSIONS "pkce_sessions" [Index::unique(&["payload.auth_group", "payload.state"])] [Expiry::after("createdAt", 100)];
     FEDERATED_TOKENS "federated_tokens" [
         Index::unique(&["payload.authGroup", "payload.accountId", "payload.clientId", "payload.sessionUid"]),

@@ -53,7 +53,7 @@ fn requested(body: &Json) -> Vec<String> {
 
 /// 428 unless all are roles of the product. One organization's role is for that organization's
 /// clients; who may act on everything may give it to others too.
-async fn check_roles(
+pub async fn check_roles(
     ctx: &Ctx,
     client: &Client,
     product: &Product,

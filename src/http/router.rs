@@ -7,7 +7,8 @@ use actix_web::http::Method;
 #[derive(Debug)]
 struct Leaf<T> {
     pattern: &'static str,
-    methods: Vec<(Method, T)>,
+    /// Each with its own pattern, since methods may call one parameter by different names.
+    methods: Vec<(Method, &'static str, T)>,
 }
 
 #[derive(Debug)]
@@ -82,10 +83,10 @@ impl<T> Router<T> {
             .leaves
             .get_mut(index)
             .ok_or_else(|| fail("lost".to_owned()))?;
-        if leaf.methods.iter().any(|(m, _)| *m == method) {
+        if leaf.methods.iter().any(|(m, ..)| *m == method) {
             return Err(fail(format!("{method} is there already")));
         }
-        leaf.methods.push((method, value));
+        leaf.methods.push((method, pattern, value));
         Ok(())
     }
 
@@ -93,7 +94,7 @@ impl<T> Router<T> {
     pub fn iter(&self) -> impl Iterator<Item = (&Method, &'static str, &T)> {
         self.leaves
             .iter()
-            .flat_map(|l| l.methods.iter().map(|(m, t)| (m, l.pattern, t)))
+            .flat_map(|l| l.methods.iter().map(|(m, pattern, t)| (m, *pattern, t)))
     }
 
     pub fn find(&self, method: &Method, path: &str) -> Found<'_, T> {
@@ -115,9 +116,9 @@ impl<T> Router<T> {
         } else {
             method
         };
-        match leaf.methods.iter().find(|(m, _)| m == wanted) {
-            Some((_, value)) => Found::Route(value, params(leaf.pattern, trimmed)),
-            None => Found::Methods(leaf.methods.iter().map(|(m, _)| m).collect()),
+        match leaf.methods.iter().find(|(m, ..)| m == wanted) {
+            Some((_, pattern, value)) => Found::Route(value, params(pattern, trimmed)),
+            None => Found::Methods(leaf.methods.iter().map(|(m, ..)| m).collect()),
         }
     }
 }
@@ -161,6 +162,7 @@ mod tests {
         r.add(Method::GET, "/api/account/groups", 6).unwrap();
         r.add(Method::POST, "/{group}/token", 7).unwrap();
         r.add(Method::GET, "/{group}/auth/{uid}", 8).unwrap();
+        r.add(Method::POST, "/api/group/{name}", 9).unwrap();
         r
     }
 
@@ -184,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn methods_of_one_path_may_name_its_parameters_differently() {
+        assert_eq!(
+            hit(Method::POST, "/api/group/Q"),
+            Some((9, vec![("name", "Q".to_owned())]))
+        );
+        assert_eq!(
+            hit(Method::PATCH, "/api/group/Q"),
+            Some((3, vec![("id", "Q".to_owned())]))
+        );
+    }
+
+    #[test]
     fn literals_win_over_parameters() {
         assert_eq!(hit(Method::GET, "/api/group/Q").map(|h| h.0), Some(2));
         assert_eq!(
@@ -200,7 +214,7 @@ mod tests {
     #[test]
     fn unknown_methods_name_the_known_ones() {
         assert!(
-            matches!(router().find(&Method::DELETE, "/api/group/x"), Found::Methods(m) if m.len() == 2)
+            matches!(router().find(&Method::DELETE, "/api/group/x"), Found::Methods(m) if m.len() == 3)
         );
         assert!(matches!(
             router().find(&Method::GET, "/nothing/at/all/here"),

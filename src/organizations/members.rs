@@ -10,6 +10,7 @@ use crate::accounts::{Account, attempts, rules as accounts};
 use crate::app::App;
 use crate::gate::Caller;
 use crate::groups::Tenant;
+use crate::groups::model::system_admin;
 use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
@@ -162,7 +163,7 @@ pub async fn invite(
         let stored = app
             .store
             .of::<OrganizationProfile>()
-            .insert(&profile.of(app, organization, &added.id, &author))
+            .insert(&profile.of(app, organization, &added.id))
             .await;
         if let Err(e) = stored {
             // the person is a member all the same
@@ -234,20 +235,14 @@ async fn welcome(
 }
 
 impl Invited {
-    fn of(
-        self,
-        app: &App,
-        organization: &Organization,
-        account: &str,
-        author: &str,
-    ) -> OrganizationProfile {
+    fn of(self, app: &App, organization: &Organization, account: &str) -> OrganizationProfile {
         let now = app.date();
         OrganizationProfile {
             id: app.random.uuid(),
             created_at: now,
             modified_at: now,
-            created_by: author.to_owned(),
-            modified_by: author.to_owned(),
+            created_by: system_admin(),
+            modified_by: system_admin(),
             auth_group: organization.auth_group.clone(),
             organization: organization.id.clone(),
             account_id: Some(account.to_owned()),

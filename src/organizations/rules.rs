@@ -19,11 +19,12 @@ use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::validate::{Kind, Shape};
 use crate::organizations::{Organization, sso};
+use crate::product_keys::ProductKey;
 use crate::products::Product;
 use crate::products::model::{GROUP_ADMIN, ORG_ADMIN};
 use crate::profiles::OrganizationProfile;
 use crate::roles::Role;
-use crate::store::{Collection, Document, Filter, Object, Query, and, any_of, eq, ne, or};
+use crate::store::{Filter, Object, Query, and, any_of, eq, ne, or};
 
 /// What list options may name.
 pub static FIELDS: Fields = Fields::new(&[
@@ -426,18 +427,4 @@ pub async fn delete(app: &App, tenant: &Tenant, id: &str) -> ApiResult<Organizat
     store.of::<Role>().delete_many(of_it()).await?;
     store.of::<Domain>().delete_many(of_it()).await?;
     Ok(gone)
-}
-
-/// The record of a product key, as far as it is looked at here.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct ProductKey {
-    #[serde(rename = "_id")]
-    id: String,
-}
-
-impl Document for ProductKey {
-    const COLLECTION: &'static Collection = &crate::store_schema::PRODUCT_KEYS;
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
