@@ -14,6 +14,7 @@ pub mod http;
 pub mod interactions;
 pub mod jose;
 pub mod limits;
+pub mod notifications;
 pub mod number;
 pub mod oidc;
 pub mod openapi;

@@ -23,7 +23,7 @@ const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server. A route that is not in one of these tables does not exist.
 pub fn all_routes() -> Vec<&'static Route> {
-    let tables: [&'static [Route]; 15] = [
+    let tables: [&'static [Route]; 17] = [
         crate::accounts::routes::ROUTES,
         crate::site::ROUTES,
         crate::groups::routes::ROUTES,
@@ -35,6 +35,8 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::products::routes::ROUTES,
         crate::roles::routes::ROUTES,
         crate::permissions::routes::ROUTES,
+        crate::plugins::routes::ROUTES,
+        crate::notifications::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,
         crate::oidc::registration::ROUTES,
         crate::interactions::ROUTES,

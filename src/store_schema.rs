@@ -17,10 +17,6 @@ collections! {
         Index::plain(&["authGroup", "requestingAccountId"]),
     ] [Expiry::after("createdAt", 604_800)];
     PROFILE_SNAPSHOTS "profile_snapshots" [Index::unique(&["requestId"])] [Expiry::after("createdAt", 86_400)];
-    NOTIFICATIONS "notifications" [
-        Index::plain(&["authGroupId", "processed"]),
-        Index::plain(&["authGroupId", "recipientUserId"]),
-    ] [Expiry::after("createdAt", 2_592_000)];
     LOGS "logs" [] [Expiry::after("logTimestamp", 2_592_000)];
     PRODUCT_KEYS "product_keys" [
         Index::unique(&["authGroup", "productId", "name", "clientId"]),
