@@ -109,8 +109,9 @@ fn about(
 
 /// How to do by API what the link does.
 fn meta(method: &str, token: &str, uri: &str, body: &Json) -> Json {
+    let verb = if method == "POST" { "Post" } else { "Patch" };
     json!({
-        "description": format!("The same by API, with {method}"),
+        "description": format!("Direct API {verb} Call"),
         "token": token,
         "apiHeader": format!("bearer {token}"),
         "apiUri": uri,
