@@ -6,5 +6,8 @@ pub mod redaction;
 pub mod routes;
 pub mod rules;
 
+#[cfg(test)]
+mod tests;
+
 pub use model::{Kind, New, Notification};
 pub use rules::{require_on, send};
