@@ -109,6 +109,7 @@ impl World {
         ]
         .into_iter()
         .collect();
+        let grant_id = crate::oidc::grants::made(&self.app, id, "portal").await;
         let token = AccessToken {
             iat: NOW / 1000,
             exp: NOW / 1000 + 600,
@@ -118,6 +119,7 @@ impl World {
             account_id: id.to_owned(),
             session_uid: Some(format!("{id}-1")),
             extra,
+            grant_id,
             ..AccessToken::default()
         };
         let record = Record::new(format!("token-{id}"), token, Some(NOW / 1000 + 600));

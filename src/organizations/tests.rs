@@ -155,6 +155,7 @@ impl World {
         if let Some(context) = context {
             extra.insert("x-organization-context", context);
         }
+        let grant_id = crate::oidc::grants::made(&self.app, id, "portal").await;
         let token = AccessToken {
             iat: NOW / 1000,
             exp: NOW / 1000 + 600,
@@ -163,6 +164,7 @@ impl World {
             client_id: "portal".to_owned(),
             account_id: id.to_owned(),
             extra,
+            grant_id,
             ..AccessToken::default()
         };
         let record = Record::new(format!("token-of-{id}"), token, Some(NOW / 1000 + 600));

@@ -135,6 +135,7 @@ impl World {
             "x-access-permissions": part(0),
             "x-access-products": part(1),
         });
+        let grant_id = crate::oidc::grants::made(&self.app, id, "ui").await;
         let token = AccessToken {
             iat: NOW / 1000,
             exp: NOW / 1000 + 600,
@@ -143,6 +144,7 @@ impl World {
             client_id: "ui".to_owned(),
             account_id: id.to_owned(),
             extra: Object::from_json(&claims).unwrap(),
+            grant_id,
             ..AccessToken::default()
         };
         let record = Record::new(id.to_owned(), token, Some(NOW / 1000 + 600));

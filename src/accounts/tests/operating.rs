@@ -37,7 +37,8 @@ async fn locked_out(w: &World) -> u64 {
 /// Notifications on, for the whole server.
 async fn notify(w: &World) {
     let mut plugins: Plugins = serde_json::from_value(json!({
-        "_id": "p", "createdBy": "t", "version": 9, "notifications": { "enabled": true },
+        "_id": "p", "createdBy": "t", "version": 9,
+        "notifications": { "enabled": true, "notificationServiceUri": "https://notices.test/in" },
     }))
     .unwrap();
     plugins.created_at = Date::from_millis(NOW);

@@ -80,6 +80,7 @@ fn object(json: Json) -> Object {
 impl World {
     /// An access token of a person.
     async fn person(&self, id: &str) -> String {
+        let grant_id = crate::oidc::grants::made(&self.app, id, "g1-primary").await;
         let payload = AccessToken {
             iat: NOW / 1000,
             exp: NOW / 1000 + 600,
@@ -88,6 +89,7 @@ impl World {
             client_id: "g1-primary".to_owned(),
             account_id: id.to_owned(),
             extra: object(json!({ "group": "g1", "x-access-group": "member" })),
+            grant_id,
             ..AccessToken::default()
         };
         let record = Record::new(format!("token-{id}"), payload, None);
