@@ -79,6 +79,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::permissions::model::PERMISSIONS,
         &crate::clients::model::CLIENTS,
         &crate::plugins::model::PLUGINS,
+        &crate::notifications::model::NOTIFICATIONS,
         &crate::challenges::model::CHALLENGES,
         &crate::challenges::model::STATES,
         &crate::profiles::model::PROFILES,

@@ -16,6 +16,7 @@ pub mod jose;
 pub mod limits;
 pub mod logs;
 pub mod metrics;
+pub mod notifications;
 pub mod number;
 pub mod oidc;
 pub mod openapi;

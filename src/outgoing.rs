@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 
 use crate::settings::Outgoing;
 
@@ -29,6 +30,8 @@ pub enum CallError {
     TooLarge,
     #[error("the address could not be reached")]
     Failed(#[source] reqwest::Error),
+    #[error("the token can not be sent in a header")]
+    Token,
     #[error("the client for outgoing calls could not be made")]
     Setup(#[source] reqwest::Error),
 }
@@ -154,6 +157,34 @@ impl Caller {
             out.extend_from_slice(&chunk);
         }
         Ok(out)
+    }
+
+    /// Sends JSON with a bearer token (RFC 6750 §2.1); any 2xx is success. Redirects are not
+    /// followed, since they would take the token along.
+    pub async fn post_json_as(
+        &self,
+        url: &str,
+        token: &str,
+        body: &serde_json::Value,
+    ) -> Result<(), CallError> {
+        self.check(url)?;
+        let mut authorization =
+            HeaderValue::try_from(format!("bearer {token}")).map_err(|_| CallError::Token)?;
+        authorization.set_sensitive(true);
+        let answer = self
+            .client
+            .post(url)
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/json, text/plain, */*")
+            .json(body)
+            .send()
+            .await
+            .map_err(CallError::Failed)?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(CallError::Status(answer.status().as_u16()))
+        }
     }
 
     /// Sends a form; any 2xx is success.

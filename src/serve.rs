@@ -45,6 +45,8 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::product_keys::routes::ROUTES,
         crate::profiles::routes::ROUTES,
         crate::profiles::organization_routes::ROUTES,
+        crate::plugins::routes::ROUTES,
+        crate::notifications::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,
         crate::oidc::registration::ROUTES,
         crate::interactions::ROUTES,

@@ -12,10 +12,6 @@ macro_rules! collections {
 }
 
 collections! {
-    NOTIFICATIONS "notifications" [
-        Index::plain(&["authGroupId", "processed"]),
-        Index::plain(&["authGroupId", "recipientUserId"]),
-    ] [Expiry::after("createdAt", 2_592_000)];
     PKCE_SESSIONS "pkce_sessions" [Index::unique(&["payload.auth_group", "payload.state"])] [Expiry::after("createdAt", 100)];
     FEDERATED_TOKENS "federated_tokens" [
         Index::unique(&["payload.authGroup", "payload.accountId", "payload.clientId", "payload.sessionUid"]),

@@ -15,6 +15,7 @@ use crate::groups::bootstrap::{self, NewOwner, NewPassword};
 use crate::http::error::ApiResult;
 use crate::http::request::IMPORT_BODY;
 use crate::http::{ApiError, Reply, failures, reply};
+use crate::notifications::messages::{Action, Sender, account_action};
 use crate::route;
 
 const ACCOUNT: &str = "Account";
@@ -46,7 +47,8 @@ async fn create(mut ctx: Ctx) -> ApiResult<Reply> {
             .check(LimitClass::Registration, &ctx.peer())?;
     }
     let new = NewAccount::from_body(&body)?;
-    answer_created(creation::create(&ctx.app, &tenant, &ctx.caller, new).await?)
+    let created = creation::create(&ctx.app, &tenant, &ctx.caller, new).await?;
+    answer_created(&ctx, &tenant, created).await
 }
 
 /// The owner's first account switches the group on, which uses the registration token up.
@@ -68,17 +70,25 @@ async fn activate(ctx: &Ctx, tenant: &Tenant, body: &Json) -> ApiResult<Reply> {
     reply::created(ACCOUNT, ready.public(&ctx.app))
 }
 
-fn answer_created(created: Created) -> ApiResult<Reply> {
+/// The account exists even if the message that asks to verify its address can not be sent.
+async fn answer_created(ctx: &Ctx, tenant: &Tenant, created: Created) -> ApiResult<Reply> {
     let mut account = created.account.public();
     if let (Some(password), Some(map)) = (created.generated, account.as_object_mut()) {
         map.insert("password".to_owned(), password.expose_secret().into());
     }
     if created.verify_due {
-        // nothing here can send one, and a 201 would say that it is on its way
-        let error = "The message that asks to verify the address could not be sent";
-        return Err(
-            ApiError::failed_dependency(error).data(json!({ "account": account, "error": error }))
-        );
+        let by = ctx.caller.sub().unwrap_or(&created.account.id).to_owned();
+        let sender = Sender {
+            by,
+            ..Sender::default()
+        };
+        let sent = account_action(&ctx.app, tenant, &created.account, Action::Verify, sender).await;
+        if let Err(cause) = sent {
+            tracing::warn!(account = created.account.id, %cause, "no message to verify the address");
+            let error = "The message that asks to verify the address could not be sent";
+            let data = json!({ "account": account, "error": error });
+            return Err(ApiError::failed_dependency(error).data(data));
+        }
     }
     reply::created(ACCOUNT, account)
 }

@@ -259,17 +259,7 @@ async fn pass(ctx: &mut Ctx, step: &Step) -> ApiResult<()> {
             Ok(())
         }
         Step::NotificationsOn => {
-            let plugins = ctx.plugins().await?;
-            if !plugins.notifications.enabled {
-                return Err(ApiError::switched_off(
-                    "Global notifications are not enabled",
-                ));
-            }
-            if !ctx.tenant()?.group.plugin_options.notification.enabled {
-                return Err(ApiError::switched_off(
-                    "This group does not have notifications enabled",
-                ));
-            }
+            crate::notifications::require_on(&ctx.app, &ctx.tenant()?.group).await?;
             Ok(())
         }
         Step::Limit(class) => ctx.app.limits.check(*class, &ctx.peer()),

@@ -328,8 +328,8 @@ pub async fn create(app: &App, body: &Json) -> ApiResult<Registered> {
     .await;
     match token {
         Ok(record) => Ok(Registered {
+            warning: tell_owner(app, &group, &record.id, told).await,
             token: record.id,
-            warning: Some(warning(told)),
             group,
         }),
         Err(e) => {
@@ -342,15 +342,19 @@ pub async fn create(app: &App, body: &Json) -> ApiResult<Registered> {
     }
 }
 
-fn warning(told: bool) -> Json {
-    if told {
+/// Mails the owner the registration token; why not, if not.
+async fn tell_owner(app: &App, group: &AuthGroup, token: &str, told: bool) -> Option<Json> {
+    if !told {
+        let off = "Owner will not get a notification, global settings are not enabled";
+        return Some(off.into());
+    }
+    let sent = crate::notifications::messages::group_registered(app, group, token).await;
+    sent.err().map(|e| {
         serde_json::json!({
             "message": "The owner was not notified; pass the initial access token on yourself",
-            "info": "This server does not send registration messages",
+            "info": e.message,
         })
-    } else {
-        "Owner will not get a notification, global settings are not enabled".into()
-    }
+    })
 }
 
 /// Takes over what was asked for, above the defaults.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::access::evaluate::find_organization;
 use crate::access::{AccessFilter, ClientGrants, UserGrants};
 use crate::accounts::Account;
+use crate::app::App;
 use crate::clients::Client;
 use crate::gate::Ctx;
 use crate::groups::Tenant;
@@ -255,7 +256,8 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
         new.tenant.ttl.access_token
     };
     if let Some(resource) = new.resource {
-        return signed(ctx, &new, resource, now, life).map(|token| Issued {
+        let token = signed(app, &ctx.issuer()?, &new, resource, now, life)?;
+        return Ok(Issued {
             token,
             expires_in: life,
             signed: true,
@@ -312,7 +314,47 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
     })
 }
 
-fn signed(ctx: &Ctx, new: &NewToken<'_>, resource: &str, now: i64, life: i64) -> ApiResult<String> {
+/// A signed token of a client for calls that the server itself makes on the client's behalf
+/// (RFC 6749 §4.4, RFC 8707).
+pub fn service_token(
+    app: &App,
+    tenant: &Arc<Tenant>,
+    client: &Client,
+    scope: &str,
+    resource: &str,
+) -> ApiResult<String> {
+    let new = NewToken {
+        tenant,
+        client,
+        subject: Subject::Client,
+        scope: scope.to_owned(),
+        resource: Some(resource),
+        extra: Map::from_iter([("group".to_owned(), tenant.id().into())]),
+        grant_id: None,
+        gty: "client_credentials",
+        session_uid: None,
+        sid: None,
+        expires_with_session: false,
+    };
+    let life = tenant.ttl.client_credentials;
+    signed(
+        app,
+        &tenant.issuer(app, None),
+        &new,
+        resource,
+        app.now(),
+        life,
+    )
+}
+
+fn signed(
+    app: &App,
+    issuer: &str,
+    new: &NewToken<'_>,
+    resource: &str,
+    now: i64,
+    life: i64,
+) -> ApiResult<String> {
     let signer = new
         .tenant
         .keys
@@ -324,7 +366,7 @@ fn signed(ctx: &Ctx, new: &NewToken<'_>, resource: &str, now: i64, life: i64) ->
         Subject::Account(account) => &account.id,
         Subject::Client => &new.client.id,
     };
-    claims.insert("jti".into(), ctx.app.random.id21().into());
+    claims.insert("jti".into(), app.random.id21().into());
     claims.insert("sub".into(), sub.clone().into());
     claims.insert("iat".into(), now.into());
     claims.insert("exp".into(), now.saturating_add(life).into());
@@ -332,7 +374,7 @@ fn signed(ctx: &Ctx, new: &NewToken<'_>, resource: &str, now: i64, life: i64) ->
         claims.insert("scope".into(), new.scope.clone().into());
     }
     claims.insert("client_id".into(), new.client.id.clone().into());
-    claims.insert("iss".into(), ctx.issuer()?.into());
+    claims.insert("iss".into(), issuer.into());
     claims.insert("aud".into(), audience(resource));
     signer
         .sign(Some("at+jwt"), &claims)

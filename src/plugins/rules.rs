@@ -7,16 +7,19 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use crate::app::App;
+use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::number::Number;
 use crate::plugins::model::Plugins;
-use crate::store::{Filter, Object, Query, StoreError};
+use crate::store::{Filter, Object, Order, Query, StoreError};
 
 #[derive(Debug)]
 pub struct PluginCache {
     newest: Cache<(), Arc<Plugins>>,
     /// Counts changes, so that a read that began before one is not kept.
     generation: AtomicU64,
+    /// Held by whoever changes the settings, since a change may also replace a client.
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 impl PluginCache {
@@ -28,6 +31,7 @@ impl PluginCache {
         Self {
             newest: builder.build(),
             generation: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -65,7 +69,7 @@ pub async fn current(app: &App) -> ApiResult<Arc<Plugins>> {
         .of::<Plugins>()
         .find(
             Query::new(Filter::All)
-                .sort("version", crate::store::Order::Descending)
+                .sort("version", Order::Descending)
                 .limit(1),
         )
         .await?
@@ -91,4 +95,59 @@ pub async fn first(app: &App, by: &str) -> Result<Plugins, StoreError> {
     app.store.of::<Plugins>().insert(&doc).await?;
     app.plugins.changed();
     Ok(doc)
+}
+
+/// The settings as stored now, whoever wrote them.
+pub async fn newest(app: &App) -> ApiResult<Arc<Plugins>> {
+    app.plugins.changed();
+    current(app).await
+}
+
+/// All versions, newest first.
+pub async fn history(app: &App) -> Result<Vec<Plugins>, StoreError> {
+    let all = Query::new(Filter::All).sort("version", Order::Descending);
+    app.store.of::<Plugins>().find(all).await
+}
+
+/// 400 for a change that did not start from the newest version.
+pub fn outdated() -> ApiError {
+    ApiError::bad_request(
+        "Must provide the current version to be incremented. If you thought you did, someone may have updated this before you.",
+    )
+}
+
+/// The next version: the old one as `edit` leaves it. Of several writers that start from the same
+/// version, in whatever process, one succeeds.
+pub async fn append(
+    app: &App,
+    old: &Plugins,
+    by: &str,
+    edit: impl FnOnce(&mut Plugins),
+) -> ApiResult<Plugins> {
+    let version = old.version.as_i64().unwrap_or_default().saturating_add(1);
+    let mut new = Plugins {
+        id: id_of(version),
+        created_at: app.date(),
+        created_by: by.to_owned(),
+        version: Number::Int(version),
+        revision: 0,
+        ..old.clone()
+    };
+    edit(&mut new);
+    let stored = app.store.of::<Plugins>().insert(&new).await;
+    app.plugins.changed();
+    match stored {
+        Ok(()) => Ok(new),
+        Err(StoreError::Duplicate { .. }) => Err(outdated()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// One id for each version, so that the store itself refuses a second document of a version.
+fn id_of(version: i64) -> String {
+    const NAMESPACE: u128 = 0x7565_6175_7468_0070_0000_0000_0000_0000;
+    let bits = NAMESPACE | u128::from(version.unsigned_abs());
+    uuid::Builder::from_random_bytes(bits.to_be_bytes())
+        .into_uuid()
+        .to_string()
 }

@@ -31,6 +31,7 @@ pub struct Fields {
     known: &'static [(&'static str, FieldType)],
     more: &'static [(&'static str, FieldType)],
     hidden: &'static [&'static str],
+    select_only: &'static [&'static str],
     prefix: &'static str,
 }
 
@@ -48,6 +49,7 @@ impl Fields {
             known,
             more: &[],
             hidden: &[],
+            select_only: &[],
             prefix: "",
         }
     }
@@ -65,6 +67,13 @@ impl Fields {
     /// Names (and everything below them) that are refused.
     pub const fn hidden(mut self, hidden: &'static [&'static str]) -> Self {
         self.hidden = hidden;
+        self
+    }
+
+    /// Fields that are answered but no condition or order may name, lest it reveal what the
+    /// answer leaves out of them.
+    pub const fn select_only(mut self, names: &'static [&'static str]) -> Self {
+        self.select_only = names;
         self
     }
 
@@ -125,6 +134,9 @@ impl Fields {
                     .collect()
             }
             Some((path, _)) => vec![path],
+            None if self.select_only.iter().any(|known| below(name, known)) => {
+                vec![format!("{}{name}", self.prefix)]
+            }
             None => Vec::new(),
         }
     }
