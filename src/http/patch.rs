@@ -10,6 +10,8 @@ use json_patch::{Patch, PatchErrorKind, PatchOperation, jsonptr::Pointer};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::validate::TEXT_LIMIT;
+
 /// Most operations in one patch.
 pub const MAX_OPERATIONS: usize = 1000;
 /// Most bytes (roughly) that the copies of one patch may add.
@@ -225,10 +227,27 @@ fn check_value(at: &str, value: &Value) -> Result<Value, Violation> {
     if has_bad_key(value) {
         return Err(wrong("propertyNames", "must not name reserved properties"));
     }
+    check_texts(at, value)?;
     Ok(match value {
         Value::Number(number) => whole(number).map_or_else(|| value.clone(), Value::from),
         other => other.clone(),
     })
+}
+
+/// A text that goes in by a patch is held to what a new document's texts are held to.
+fn check_texts(at: &str, value: &Value) -> Result<(), Violation> {
+    match value {
+        Value::String(text) if text.len() > TEXT_LIMIT && text.chars().count() > TEXT_LIMIT => {
+            let message = format!("must NOT have more than {TEXT_LIMIT} characters");
+            Err(violation(at, "maxLength", &message))
+        }
+        Value::String(text) if text.contains('\0') => {
+            Err(violation(at, "pattern", "must NOT contain NUL"))
+        }
+        Value::Object(fields) => fields.values().try_for_each(|value| check_texts(at, value)),
+        Value::Array(items) => items.iter().try_for_each(|value| check_texts(at, value)),
+        _ => Ok(()),
+    }
 }
 
 #[allow(clippy::cast_possible_truncation)] // the range check keeps the cast exact

@@ -220,6 +220,10 @@ impl Request {
                     "The body must be a JSON object or array",
                 ));
             }
+            // neither a text nor a name with NUL survives every store and client behind this server
+            if has_escaped_nul(&bytes) && contains_nul(&value) {
+                return Err(ApiError::bad_request("The body must NOT contain NUL"));
+            }
             Body::Json(value)
         } else if is_form {
             let pairs = form_pairs(&bytes);
@@ -231,6 +235,22 @@ impl Request {
             Body::Other(essence)
         };
         Ok(())
+    }
+}
+
+/// A raw NUL is no JSON, so only the escape has to be looked for.
+fn has_escaped_nul(bytes: &[u8]) -> bool {
+    bytes.windows(6).any(|window| window == br"\u0000")
+}
+
+fn contains_nul(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(items) => items.iter().any(contains_nul),
+        Json::Object(members) => members
+            .iter()
+            .any(|(name, value)| name.contains('\0') || contains_nul(value)),
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::app::App;
 use crate::clients::model::Metadata;
 use crate::groups::Tenant;
-use crate::http::validate::is_email;
+use crate::http::validate::{TEXT_LIMIT, is_email};
 use crate::jose::{Alg, Jwk};
 use crate::oidc::scopes;
 use crate::settings::ScopePattern;
@@ -442,6 +442,14 @@ fn arrays(given: &mut Properties) -> Result<(), Invalid> {
 }
 
 fn strings(given: &Properties) -> Result<(), Invalid> {
+    let endless = |v: &Json| {
+        v.as_str()
+            .is_some_and(|s| s.chars().nth(TEXT_LIMIT).is_some())
+    };
+    let long = |v: &Json| endless(v) || v.as_array().is_some_and(|l| l.iter().any(endless));
+    if let Some((name, _)) = given.iter().find(|(_, value)| long(value)) {
+        return invalid(format!("{name} must have at most {TEXT_LIMIT} characters"));
+    }
     let filled = |v: &Json| v.as_str().is_some_and(|s| !s.is_empty());
     for name in STRINGS {
         let Some(value) = given.get(*name) else {

@@ -46,6 +46,7 @@ mod chromium;
 mod ferretdb;
 mod flow;
 mod holes;
+mod limits;
 mod observe;
 mod outage;
 mod pages;

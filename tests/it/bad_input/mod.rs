@@ -127,7 +127,6 @@ on_both_stores! {
             for value in OPERATORS.iter().map(|value| (*value).to_owned()).chain(texts.clone()) {
                 shots.push(place.shot().json(everywhere(&value).into_bytes()));
             }
-            shots.push(place.shot().json(br#"{"__proto__":{"admin":true},"constructor":{"prototype":{}}}"#.to_vec()));
         }
         let templates = world.templates();
         for (place, template) in &templates {

@@ -154,8 +154,15 @@ impl Shot {
 
     fn success_fault(&self, answer: &Answer, reads: bool) -> Option<&'static str> {
         let empty = || {
-            let body: Option<Value> = serde_json::from_str(&answer.text).ok();
-            body.is_some_and(|body| body["data"].as_array().is_some_and(Vec::is_empty))
+            let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+            let none = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+            match &body["data"] {
+                Value::Object(lists) => {
+                    lists.values().any(Value::is_array)
+                        && lists.values().filter(|list| list.is_array()).all(none)
+                }
+                data => none(data),
+            }
         };
         match self.verdict {
             Verdict::MustFail if !self.harmless => Some("not refused"),
