@@ -72,9 +72,14 @@ impl Server {
 
     /// A client that follows no redirect and keeps cookies, for setting up.
     pub fn http() -> reqwest::Client {
+        Self::http_with(std::sync::Arc::default())
+    }
+
+    /// The same with a jar that the caller can look into.
+    pub fn http_with(jar: std::sync::Arc<reqwest::cookie::Jar>) -> reqwest::Client {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(true)
+            .cookie_provider(jar)
             .timeout(Duration::from_mins(1))
             .build()
             .expect("an HTTP client")

@@ -167,8 +167,8 @@ async fn hole_a_request_is_decided_once_and_by_its_target_alone() {
     let call = format!("PATCH /profile/request/{id}");
     assert_eq!(w.ask("ada", &call).await.0, 428);
     let both = futures_util::future::join(
-        decide(&w, "ada", &id, "approved"),
-        decide(&w, "ada", &id, "approved"),
+        Box::pin(decide(&w, "ada", &id, "approved")),
+        Box::pin(decide(&w, "ada", &id, "approved")),
     )
     .await;
     assert_eq!([both.0.min(both.1), both.0.max(both.1)], [200, 409]);

@@ -19,7 +19,7 @@ const OPERATORS: [&str; 5] = [
     r#"{"$gt":""}"#,
     r#"{"$where":"1"}"#,
     r#"["x",{"$ne":1}]"#,
-    r#"[[[]]]"#,
+    r"[[[]]]",
 ];
 
 /// Members that some route reads as a text or a list of texts.
