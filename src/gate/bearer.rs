@@ -11,6 +11,7 @@ use crate::gate::strategies::Failure;
 use crate::groups::Tenant;
 use crate::http::Request;
 use crate::jose::{self, Alg};
+use crate::oidc::grants::{self, Ties};
 use crate::oidc::records::{AccessToken, ClientCredentials, Record};
 
 /// Signatures accepted on access tokens. HMAC never: the group's keys are public.
@@ -146,25 +147,15 @@ async fn opaque(ctx: &mut Ctx, token: &str) -> Result<(Arc<Tenant>, Claims), Fai
         if p.kind != "AccessToken" || p.exp <= now || p.iat >= p.exp {
             return Err(INVALID);
         }
-        if p.expires_with_session
-            && !crate::oidc::sessions::backs(
-                &ctx.app,
-                &p.extra,
-                p.session_uid.as_deref(),
-                &p.account_id,
-                &p.client_id,
-                &p.grant_id,
-            )
-            .await?
-        {
-            return Err(INVALID);
-        }
-        let grant = Box::pin(crate::oidc::grants::find(
-            &ctx.app,
-            &p.grant_id,
-            &p.account_id,
-            &p.client_id,
-        ));
+        let ties = Ties {
+            group: p.extra.get_str("group").ok_or(INVALID)?,
+            account: &p.account_id,
+            client: &p.client_id,
+            grant: &p.grant_id,
+            session: p.session_uid.as_deref(),
+            ends_with_session: p.expires_with_session,
+        };
+        let grant = Box::pin(grants::behind(&ctx.app, ties));
         if grant.await?.is_none() {
             return Err(INVALID);
         }

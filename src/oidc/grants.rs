@@ -1,10 +1,11 @@
 //! Grants: what an account has allowed a client (OpenID Connect Core §3.1.2.4).
 
 use crate::app::App;
+use crate::http::error::ApiResult;
 use crate::oidc::records::{
-    AccessToken, AuthorizationCode, Grant, OpenidGrant, Record, RefreshToken,
+    AccessToken, AuthorizationCode, Grant, OpenidGrant, Record, RefreshToken, Session,
 };
-use crate::oidc::scopes;
+use crate::oidc::{scopes, sessions};
 use crate::store::{StoreError, eq};
 
 /// The live grant with that id, if it is this account's and client's.
@@ -20,6 +21,34 @@ pub async fn find(
             && g.payload.client_id == client
             && (g.payload.exp == 0 || g.payload.exp > app.now())
     }))
+}
+
+/// What a code or token of a person hangs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ties<'a> {
+    pub group: &'a str,
+    pub account: &'a str,
+    pub client: &'a str,
+    pub grant: &'a str,
+    pub session: Option<&'a str>,
+    pub ends_with_session: bool,
+}
+
+/// The grant behind a code or token, while that still counts: the grant is live, and so is the
+/// session where the token ends with it.
+pub async fn behind(app: &App, ties: Ties<'_>) -> ApiResult<Option<Record<Grant>>> {
+    let Some(grant) = find(app, ties.grant, ties.account, ties.client).await? else {
+        return Ok(None);
+    };
+    if !ties.ends_with_session {
+        return Ok(Some(grant));
+    }
+    let Some(uid) = ties.session else {
+        return Ok(None);
+    };
+    let session = sessions::by_uid(app, ties.group, uid).await?;
+    let carries = |s: &Session| sessions::carries(s, ties.account, ties.client, ties.grant);
+    Ok(session.is_some_and(|s| carries(&s)).then_some(grant))
 }
 
 /// Scopes of `wanted` that the grant does not hold yet.

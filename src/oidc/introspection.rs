@@ -6,11 +6,11 @@ use serde_json::{Map, Value as Json, json};
 use crate::accounts::Account;
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
-use crate::http::{Reply, reply};
+use crate::http::{ApiError, Reply, reply};
 use crate::oidc::client_auth::{self, Endpoint};
+use crate::oidc::grants::{self, Ties};
 use crate::oidc::params::Params;
 use crate::oidc::records::{AccessToken, ClientCredentials, Record, RefreshToken};
-use crate::oidc::{grants, sessions};
 use crate::store::Object;
 
 /// What the three kinds of tokens have in common.
@@ -154,21 +154,19 @@ pub async fn is_live(ctx: &Ctx, token: &Found) -> ApiResult<bool> {
         return Ok(true);
     };
     let accounts = ctx.app.store.of::<Account>();
-    let grant_found = grants::find(&ctx.app, grant, account, &token.client_id);
-    let (grant_found, person) = tokio::try_join!(grant_found, accounts.get(account))?;
+    let ties = Ties {
+        group: tenant.id(),
+        account,
+        client: &token.client_id,
+        grant,
+        session: token.session_uid.as_deref(),
+        ends_with_session: token.expires_with_session,
+    };
+    let person = async { accounts.get(account).await.map_err(ApiError::from) };
+    let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
     // a resource server that only asks here must learn that somebody was blocked
     let usable = person.is_some_and(|a| a.auth_group == tenant.id() && a.is_usable());
-    if grant_found.is_none() || !usable {
-        return Ok(false);
-    }
-    if !token.expires_with_session {
-        return Ok(true);
-    }
-    let Some(uid) = &token.session_uid else {
-        return Ok(false);
-    };
-    let session = sessions::by_uid(&ctx.app, tenant.id(), uid).await?;
-    Ok(session.is_some_and(|s| sessions::carries(&s, account, &token.client_id, grant)))
+    Ok(usable && grant.is_some())
 }
 
 pub async fn introspect(ctx: Ctx) -> ApiResult<Reply> {

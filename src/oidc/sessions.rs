@@ -12,7 +12,6 @@ use crate::http::cookies::{self, Attributes};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::oidc::records::{ClientAuthorization, LogoutState, Session};
-use crate::store::Object;
 
 impl From<ActorError> for ApiError {
     fn from(e: ActorError) -> Self {
@@ -50,23 +49,7 @@ pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Arc<Sess
         .map(|r| Arc::clone(&r.value)))
 }
 
-/// Does the session a token is bound to still exist, with the same account and grant?
-pub async fn backs(
-    app: &App,
-    extra: &Object,
-    uid: Option<&str>,
-    account: &str,
-    client: &str,
-    grant: &str,
-) -> Result<bool, ApiError> {
-    let (Some(group), Some(uid)) = (extra.get_str("group"), uid) else {
-        return Ok(false);
-    };
-    Ok(by_uid(app, group, uid)
-        .await?
-        .is_some_and(|s| carries(&s, account, client, grant)))
-}
-
+/// Does the session hold the grant for the client, with that account signed in?
 pub fn carries(session: &Session, account: &str, client: &str, grant: &str) -> bool {
     session.account_id.as_deref() == Some(account)
         && session

@@ -14,11 +14,12 @@ use crate::http::{ApiError, Reply, reply};
 use crate::jose;
 use crate::oidc::authorize::{check_pkce_format, check_token_resource};
 use crate::oidc::client_auth::{self, Authenticated, Endpoint};
+use crate::oidc::grants::Ties;
 use crate::oidc::id_token::{self, NewIdToken};
 use crate::oidc::issue::{self, AccessParams, NewToken, Subject};
 use crate::oidc::params::Params;
 use crate::oidc::records::{AuthorizationCode, Grant, Record, RefreshToken};
-use crate::oidc::{errors, grants, scopes, sessions};
+use crate::oidc::{errors, grants, scopes};
 use crate::secrets;
 use crate::store::StoreError;
 
@@ -151,23 +152,20 @@ async fn backing(
 ) -> ApiResult<Option<Backing>> {
     let group = ctx.group_id()?;
     let accounts = ctx.app.store.of::<Account>();
-    let (found, person) = tokio::try_join!(
-        grants::find(&ctx.app, grant, account, &client.id),
-        accounts.get(account)
-    )?;
-    let (Some(grant), Some(account)) = (
-        found,
-        person.filter(|a| a.auth_group == group && a.is_usable()),
-    ) else {
-        return Ok(None);
+    let ties = Ties {
+        group,
+        account,
+        client: &client.id,
+        grant,
+        session: session.map(|(uid, _)| uid),
+        ends_with_session: session.is_some_and(|(_, ends_with_it)| ends_with_it),
     };
-    if let Some((uid, true)) = session {
-        let alive = sessions::by_uid(&ctx.app, group, uid).await?;
-        if !alive.is_some_and(|s| sessions::carries(&s, &account.id, &client.id, &grant.id)) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(Backing { grant, account }))
+    let person = async { accounts.get(account).await.map_err(ApiError::from) };
+    let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
+    let person = person.filter(|a| a.auth_group == group && a.is_usable());
+    Ok(grant
+        .zip(person)
+        .map(|(grant, account)| Backing { grant, account }))
 }
 
 /// Ends a compare-and-set because the code or token was used before.
