@@ -126,7 +126,6 @@ pub async fn dispatch(
         let mut route = None;
         let hosts = server.proxies.hosts(&http, server.tls);
         let secure = hosts.secure;
-        let wants_html = Request::new(http.clone(), hosts.clone(), String::new()).wants_html();
         let provider = is_below_group(http.path());
         let answered = answer(
             &server,
@@ -142,7 +141,7 @@ pub async fn dispatch(
                 etag::apply(http.method(), http.headers(), reply)
             }
             Ok(reply) => reply,
-            Err(e) => render_error(&server, &http, &e, &id, wants_html, secure).await,
+            Err(e) => render_error(&server, &http, &e, &id, secure).await,
         };
         if provider {
             headers::vary_origin(reply.headers_mut());
@@ -268,13 +267,12 @@ async fn render_error(
     http: &HttpRequest,
     e: &ApiError,
     id: &str,
-    wants_html: bool,
     secure: bool,
 ) -> HttpResponse {
     let as_page = match e.page {
         PageRule::Always => true,
         PageRule::Never => false,
-        PageRule::Negotiated => wants_html,
+        PageRule::Negotiated => request::wants_html(http),
     };
     crate::logs::keep(&server.app, id, e, is_below_group(http.path()));
     let mut reply = if as_page {

@@ -167,17 +167,6 @@ impl Request {
         matches!(&self.body, Body::Json(v) if v.get(name).is_some_and(|x| !x.is_string() && !x.is_null()))
     }
 
-    /// Would this client rather have a page? Only for what is not the API.
-    pub fn wants_html(&self) -> bool {
-        let path = self.path();
-        let api = path.len() >= 4
-            && path
-                .get(..4)
-                .is_some_and(|p| p.eq_ignore_ascii_case("/api"))
-            || path.to_ascii_lowercase().contains("/api/");
-        !api && self.header(ACCEPT.as_str()).is_some_and(prefers_html)
-    }
-
     /// Reads the body within the limits. Malformed 400, too large 413.
     pub async fn read_body(&mut self, payload: &mut Payload, rule: BodyRule) -> ApiResult<()> {
         let content_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -252,6 +241,20 @@ fn contains_nul(value: &Json) -> bool {
             .any(|(name, value)| name.contains('\0') || contains_nul(value)),
         _ => false,
     }
+}
+
+/// Would this client rather have a page? Only for what is not the API.
+pub fn wants_html(http: &HttpRequest) -> bool {
+    let accept = http.headers().get(ACCEPT).and_then(|v| v.to_str().ok());
+    if !accept.is_some_and(prefers_html) {
+        return false;
+    }
+    let path = http.path();
+    let api = path
+        .get(..4)
+        .is_some_and(|p| p.eq_ignore_ascii_case("/api"))
+        || path.to_ascii_lowercase().contains("/api/");
+    !api
 }
 
 async fn collect(http: &HttpRequest, payload: &mut Payload, limit: usize) -> ApiResult<BytesMut> {
