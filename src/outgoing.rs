@@ -171,47 +171,34 @@ impl Caller {
         let mut authorization =
             HeaderValue::try_from(format!("bearer {token}")).map_err(|_| CallError::Token)?;
         authorization.set_sensitive(true);
-        let answer = self
+        let request = self
             .client
             .post(url)
             .header(AUTHORIZATION, authorization)
-            .header(ACCEPT, "application/json, text/plain, */*")
-            .json(body)
-            .send()
-            .await
-            .map_err(CallError::Failed)?;
-        if answer.status().is_success() {
-            Ok(())
-        } else {
-            Err(CallError::Status(answer.status().as_u16()))
-        }
+            .header(ACCEPT, "application/json, text/plain, */*");
+        deliver(request.json(body)).await
     }
 
     /// Sends a form; any 2xx is success.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
-        self.post(url, |request| request.form(form)).await
+        self.check(url)?;
+        deliver(self.client.post(url).timeout(BRIEF).form(form)).await
     }
 
     /// Sends JSON; any 2xx is success.
     pub async fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<(), CallError> {
-        self.post(url, |request| request.json(body)).await
-    }
-
-    async fn post(
-        &self,
-        url: &str,
-        fill: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
-    ) -> Result<(), CallError> {
         self.check(url)?;
-        let answer = fill(self.client.post(url).timeout(BRIEF))
-            .send()
-            .await
-            .map_err(CallError::Failed)?;
-        if answer.status().is_success() {
-            Ok(())
-        } else {
-            Err(CallError::Status(answer.status().as_u16()))
-        }
+        deliver(self.client.post(url).timeout(BRIEF).json(body)).await
+    }
+}
+
+/// Sends to an address that was checked; what comes back does not matter, only its status.
+async fn deliver(request: reqwest::RequestBuilder) -> Result<(), CallError> {
+    let answer = request.send().await.map_err(CallError::Failed)?;
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(CallError::Status(answer.status().as_u16()))
     }
 }
 
