@@ -97,9 +97,7 @@ async fn operate(ctx: Ctx) -> ApiResult<Reply> {
 
 /// `POST /api/{group}/operations/organization/{org}/user/{id}`
 async fn operate_in_organization(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organizations::rules::in_path(&ctx)
-        .await?
-        .ok_or_else(|| ApiError::precondition_required("organization required"))?;
+    let organization = organizations::rules::known_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     if ctx.caller.sub() != Some(id) {
         ctx.own_organization(&organization.id)?;

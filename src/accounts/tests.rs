@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::test::TestRequest;
 use serde_json::{Value as Json, json};
 use ueauth_actors::ManualClock;
 
@@ -12,12 +11,9 @@ use crate::accounts::routes::ROUTES;
 use crate::accounts::{Account, passwords};
 use crate::app::{App, Parts};
 use crate::gate::tokens::{self, NewIat};
-use crate::gate::{Ctx, Route, chain};
+use crate::gate::{Route, testing};
 use crate::groups::AuthGroup;
-use crate::http::Request;
-use crate::http::hosts::Hosts;
-use crate::http::request::Body;
-use crate::http::router::{Found, Router};
+use crate::http::router::Router;
 use crate::oidc::records::{AccessToken, Purpose, Record, RefreshToken, Session};
 use crate::organizations::Organization;
 use crate::profiles::{Profile, ProfileAccess};
@@ -72,7 +68,7 @@ async fn world(edit: impl FnOnce(&mut AuthGroup)) -> World {
     }
     let world = World {
         app,
-        router,
+        router: testing::router(),
         _folder: folder,
     };
     world.add("owner").await;
@@ -169,37 +165,25 @@ impl World {
         secure: bool,
         body: Json,
     ) -> (u16, Json, String) {
-        let Found::Route(route, params) =
-            self.router.find(&method, path.split('?').next().unwrap())
-        else {
-            panic!("no such route: {path}")
-        };
-        let mut http = TestRequest::with_uri(path)
-            .method(method)
-            .insert_header(("cookie", cookie));
-        if let Some(token) = token {
-            http = http.insert_header(("authorization", format!("Bearer {token}")));
-        }
-        let host = self.app.settings.service_host().to_owned();
-        let hosts = Hosts {
-            header: host.clone(),
-            name: "localhost".to_owned(),
-            effective: host,
+        let token = token.map(|t| format!("Bearer {t}"));
+        let mut headers = vec![("cookie", cookie)];
+        headers.extend(token.as_deref().map(|t| ("authorization", t)));
+        let answer = testing::answer(
+            &self.app,
+            &self.router,
+            &method,
+            path,
+            &headers,
             secure,
-            ..Hosts::default()
-        };
-        let mut req = Request::new(http.to_http_request(), hosts, "id".to_owned());
-        req.set_params(params).unwrap();
-        req.body = Body::Json(body);
-        let reply = match chain::run(Ctx::new(Arc::clone(&self.app), req, route)).await {
-            Ok(reply) => reply,
-            Err(e) => return (e.status.as_u16(), e.body("id"), String::new()),
-        };
-        let status = reply.status().as_u16();
-        let cookie = reply.headers().get("set-cookie");
+            body,
+        )
+        .await;
+        let cookie = answer
+            .as_ref()
+            .ok()
+            .and_then(|reply| reply.headers().get("set-cookie"));
         let cookie = cookie.map_or_else(String::new, |c| c.to_str().unwrap().to_owned());
-        let bytes = actix_web::body::to_bytes(reply.into_body()).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
+        let (status, body) = testing::read(answer).await;
         (status, body, cookie)
     }
 

@@ -7,7 +7,6 @@ use crate::clients::rules;
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
 use crate::http::odata::{self, FieldType, Fields};
-use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
 use crate::route;
 use crate::store::{Object, text, to_json};
@@ -22,7 +21,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/client/{id}", [Group, Auth(&[Strategy::Bearer]), Rights, May(&["clients"])], read),
     route!(DELETE "/api/{group}/client/{id}", [Group, Auth(&[Strategy::Bearer]), Rights, May(&["clients"])], delete),
     route!(POST "/api/{group}/operations/client/{id}",
-        [Group, Auth(&[Strategy::Bearer]), Body(check_operation), Rights, May(&["operations", "client"])],
+        [Group, Auth(&[Strategy::Bearer]), Body(crate::groups::routes::check_operation), Rights, May(&["operations", "client"])],
         operate),
 ];
 
@@ -84,24 +83,6 @@ const FIELDS: Fields = Fields::new(&[
     ("tos_uri", FieldType::Text),
 ])
 .prefix("payload.");
-
-static OPERATION: Shape = Shape {
-    required: &["operation"],
-    members: &[(
-        "operation",
-        Kind::OneOf(&[
-            "rotate_secret",
-            "rotate_keys",
-            "rotate_cookie_keys",
-            "rotate_registration_access_token",
-        ]),
-    )],
-    open: true,
-};
-
-fn check_operation(body: &Json) -> ApiResult<()> {
-    OPERATION.check(body).map(|_| ())
-}
 
 /// Stored metadata as it is listed: without the secret, with the access if there is any.
 fn listed(document: &Object) -> Json {

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::app::App;
-use crate::clients::model::Client;
+use crate::app::{App, Parts};
+use crate::clients::model::{Client, Metadata};
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::{ApiResult, PageRule};
+use crate::number::Number;
 use crate::oidc::records::{Record, RegistrationAccessToken};
 use crate::products::Product;
-use crate::store::{Filter, StoreError, and, any_of, eq};
+use crate::store::{Filter, Object, StoreError, Value, and, any_of, eq};
 
 /// Clients by id, until they change.
 #[derive(Debug)]
@@ -39,6 +40,45 @@ impl ClientCache {
     pub fn changed(&self, id: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.by_id.invalidate(id);
+    }
+}
+
+/// A client that the server makes for itself, with a new secret, not stored yet. It has the
+/// client credentials grant; every endpoint takes `method` (OpenID Connect Registration §2).
+pub fn own(app: &Parts, group: &str, name: String, method: &str) -> Client {
+    let id = app.random.uuid();
+    let method = || Some(method.to_owned());
+    let extra: Object = [
+        ("backchannel_logout_session_required", Value::Boolean(false)),
+        ("require_signed_request_object", Value::Boolean(false)),
+        ("request_uris", Value::Array(Vec::new())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    Client {
+        payload: Metadata {
+            auth_group: group.to_owned(),
+            client_id: id.clone(),
+            client_name: name,
+            client_secret: Some(app.random.client_secret86()),
+            client_secret_expires_at: Some(Number::Int(0)),
+            client_id_issued_at: Some(Number::Int(app.now())),
+            application_type: Some("web".to_owned()),
+            grant_types: vec!["client_credentials".to_owned()],
+            token_endpoint_auth_method: method(),
+            introspection_endpoint_auth_method: method(),
+            revocation_endpoint_auth_method: method(),
+            id_token_signed_response_alg: Some("RS256".to_owned()),
+            subject_type: Some("public".to_owned()),
+            require_auth_time: Some(false),
+            extra,
+            ..Metadata::default()
+        },
+        id,
+        access: None,
+        version: 0,
+        extra: Object::default(),
     }
 }
 

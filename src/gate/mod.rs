@@ -6,6 +6,8 @@ pub mod chain;
 pub mod context;
 pub mod enforce;
 pub mod strategies;
+#[cfg(test)]
+pub mod testing;
 pub mod tokens;
 
 pub use caller::Caller;

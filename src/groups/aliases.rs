@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::clients::Client;
 use crate::groups::AuthGroup;
+use crate::groups::rules::change;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
@@ -149,30 +150,6 @@ async fn platform_client(app: &App, id: &str) -> ApiResult<Option<String>> {
             !c.payload.redirect_uris.is_empty() && !c.payload.post_logout_redirect_uris.is_empty()
         })
         .map(|c| c.id))
-}
-
-async fn change(
-    app: &App,
-    id: &str,
-    by: &str,
-    f: impl Fn(&mut AuthGroup) -> ApiResult<()> + Send + Sync,
-) -> ApiResult<AuthGroup> {
-    let now = app.date();
-    let changed = app
-        .store
-        .of::<AuthGroup>()
-        .update(id, |group: &mut AuthGroup| {
-            if !group.active {
-                return Err(ApiError::missing(id));
-            }
-            f(group)?;
-            group.modified_at = now;
-            by.clone_into(&mut group.modified_by);
-            Ok(())
-        })
-        .await;
-    app.tenants.changed(id);
-    changed?.ok_or_else(|| ApiError::missing(id))
 }
 
 async fn admit(app: &App, client: &str, hosts: &[(Target, String)]) -> ApiResult<()> {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::groups::AuthGroup;
 use crate::groups::model::RetiredKeys;
+use crate::groups::rules::change;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::jose::{self, Jwk};
@@ -42,6 +43,7 @@ pub async fn rotate_signing(app: &App, id: &str, by: &str) -> ApiResult<AuthGrou
         let retired = retire(group, now);
         group.config.retired_keys = retired;
         group.config.keys.clone_from(&fresh);
+        Ok(())
     })
     .await
 }
@@ -51,6 +53,7 @@ pub async fn rotate_cookies(app: &App, id: &str, by: &str) -> ApiResult<AuthGrou
     let fresh = cookies(&app.random);
     change(app, id, by, move |group| {
         group.config.cookie_keys.clone_from(&fresh);
+        Ok(())
     })
     .await
 }
@@ -73,31 +76,6 @@ fn retire(group: &AuthGroup, now: Date) -> Vec<RetiredKeys> {
         });
     }
     kept
-}
-
-async fn change(
-    app: &App,
-    id: &str,
-    by: &str,
-    f: impl Fn(&mut AuthGroup) + Send + Sync,
-) -> ApiResult<AuthGroup> {
-    let now = app.date();
-    let changed = app
-        .store
-        .of::<AuthGroup>()
-        .update(id, |group: &mut AuthGroup| {
-            if !group.active {
-                return Err(ApiError::missing(id));
-            }
-            f(group);
-            group.modified_at = now;
-            by.clone_into(&mut group.modified_by);
-            Ok(())
-        })
-        .await?
-        .ok_or_else(|| ApiError::missing(id))?;
-    app.tenants.changed(id);
-    Ok(changed)
 }
 
 #[cfg(test)]

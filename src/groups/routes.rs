@@ -51,7 +51,8 @@ static OPERATION: Shape = Shape {
     open: true,
 };
 
-fn check_operation(body: &Json) -> ApiResult<()> {
+/// The operations of groups and of clients.
+pub fn check_operation(body: &Json) -> ApiResult<()> {
     OPERATION.check(body).map(|_| ())
 }
 

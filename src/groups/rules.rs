@@ -98,6 +98,31 @@ pub async fn is_taken(app: &App, name: &str, except: Option<&str>) -> Result<boo
             .is_some_and(|g| Some(g.id.as_str()) != except))
 }
 
+/// Changes an active group in one piece, 404 if there is none. `by` becomes its last author.
+pub async fn change(
+    app: &App,
+    id: &str,
+    by: &str,
+    f: impl Fn(&mut AuthGroup) -> ApiResult<()> + Send + Sync,
+) -> ApiResult<AuthGroup> {
+    let now = app.date();
+    let changed = app
+        .store
+        .of::<AuthGroup>()
+        .update(id, |group: &mut AuthGroup| {
+            if !group.active {
+                return Err(ApiError::missing(id));
+            }
+            f(group)?;
+            group.modified_at = now;
+            by.clone_into(&mut group.modified_by);
+            Ok(())
+        })
+        .await;
+    app.tenants.changed(id);
+    changed?.ok_or_else(|| ApiError::missing(id))
+}
+
 /// The active group with that id, alias (exact before any case) or portal host.
 pub async fn find_public(app: &App, name: &str) -> ApiResult<AuthGroup> {
     if let Some(tenant) = app.tenants.active(app, name).await? {

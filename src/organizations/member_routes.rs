@@ -11,7 +11,7 @@ use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
 use crate::organizations::members::{self, Invitation};
-use crate::organizations::{Organization, rules};
+use crate::organizations::rules;
 use crate::route;
 
 const TYPE: &str = "Account";
@@ -26,33 +26,20 @@ pub static ROUTES: &[Route] = &[
     route!(DELETE "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], remove),
 ];
 
-async fn known(ctx: &Ctx) -> ApiResult<Organization> {
-    rules::in_path(ctx)
-        .await?
-        .ok_or_else(|| ApiError::precondition_required("organization required"))
-}
-
-/// The organization in the path; *own* callers must belong to it.
-async fn own(ctx: &Ctx) -> ApiResult<Organization> {
-    let organization = known(ctx).await?;
-    ctx.own_organization(&organization.id)?;
-    Ok(organization)
-}
-
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let found = members::list(&ctx.app, &organization, &ctx.req.query, ctx.rights.own).await?;
     reply::ok(TYPE, found)
 }
 
 /// Looks through the whole group, so that administrators find whom to add.
 async fn search_in(ctx: Ctx) -> ApiResult<Reply> {
-    known(&ctx).await?;
+    rules::known_in_path(&ctx).await?;
     search(ctx).await
 }
 
 async fn read(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = known(&ctx).await?;
+    let organization = rules::known_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     if ctx.caller.sub() != Some(id) {
         ctx.own_organization(&organization.id)?;
@@ -62,7 +49,7 @@ async fn read(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn invite(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let invitation = Invitation::from_body(&ctx.req.json())?;
     let tenant = ctx.tenant()?;
     let added = members::invite(&ctx.app, tenant, &organization, &ctx.caller, invitation).await?;
@@ -92,13 +79,13 @@ fn listed(body: &Json) -> ApiResult<Vec<String>> {
 }
 
 async fn add(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let ids = listed(&ctx.req.json())?;
     reply::ok(TYPE, members::add(&ctx.app, &organization, ids).await?)
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let ids = listed(&ctx.req.json())?;
     reply::ok(TYPE, members::remove(&ctx.app, &organization, ids).await?)
 }

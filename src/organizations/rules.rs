@@ -193,6 +193,20 @@ pub async fn in_path(ctx: &Ctx) -> ApiResult<Option<Organization>> {
     }
 }
 
+/// As [`in_path`], 428 without one.
+pub async fn known_in_path(ctx: &Ctx) -> ApiResult<Organization> {
+    in_path(ctx)
+        .await?
+        .ok_or_else(|| ApiError::precondition_required("organization required"))
+}
+
+/// As [`known_in_path`]; *own* callers must belong to it.
+pub async fn own_in_path(ctx: &Ctx) -> ApiResult<Organization> {
+    let organization = known_in_path(ctx).await?;
+    ctx.own_organization(&organization.id)?;
+    Ok(organization)
+}
+
 /// Organizations of the group as list options ask for them.
 pub async fn list(
     app: &App,

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::app::App;
-use crate::clients::model::{ClientAccess, Metadata};
+use crate::clients::model::ClientAccess;
 use crate::clients::{Client, rules as clients};
 use crate::groups::Tenant;
 use crate::http::ApiError;
@@ -100,43 +100,14 @@ pub fn build(
     name: &str,
     organization: Option<String>,
 ) -> Client {
-    let id = app.random.uuid();
-    let none = || Some("none".to_owned());
-    let extra: Object = [
-        ("backchannel_logout_session_required", Value::Boolean(false)),
-        ("require_signed_request_object", Value::Boolean(false)),
-        ("request_uris", Value::Array(Vec::new())),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    Client {
-        payload: Metadata {
-            auth_group: tenant.id().to_owned(),
-            client_id: id.clone(),
-            client_name: format!("KEYS - {} {name}", product.name),
-            client_secret: Some(app.random.client_secret86()),
-            client_secret_expires_at: Some(Number::Int(0)),
-            client_id_issued_at: Some(Number::Int(app.now_ms())),
-            application_type: Some("web".to_owned()),
-            grant_types: vec!["client_credentials".to_owned()],
-            token_endpoint_auth_method: none(),
-            introspection_endpoint_auth_method: none(),
-            revocation_endpoint_auth_method: none(),
-            id_token_signed_response_alg: Some("RS256".to_owned()),
-            subject_type: Some("public".to_owned()),
-            require_auth_time: Some(false),
-            associated_product: Some(product.id.clone()),
-            initialized_org_context: organization,
-            client_label: Some(LABEL.to_owned()),
-            extra,
-            ..Metadata::default()
-        },
-        id,
-        access: None,
-        version: 0,
-        extra: Object::default(),
-    }
+    let name = format!("KEYS - {} {name}", product.name);
+    let mut client = clients::own(app, tenant.id(), name, "none");
+    let metadata = &mut client.payload;
+    metadata.client_id_issued_at = Some(Number::Int(app.now_ms()));
+    metadata.associated_product = Some(product.id.clone());
+    metadata.initialized_org_context = organization;
+    metadata.client_label = Some(LABEL.to_owned());
+    client
 }
 
 /// Stores a service with its roles, in one piece.

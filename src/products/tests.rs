@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::test::TestRequest;
 use serde_json::{Value as Json, json};
 use ueauth_actors::ManualClock;
 
@@ -12,12 +11,9 @@ use crate::accounts::Account;
 use crate::app::{App, Parts};
 use crate::clients::Client;
 use crate::domains::Domain;
-use crate::gate::{Ctx, Route, chain};
+use crate::gate::{Route, testing};
 use crate::groups::AuthGroup;
-use crate::http::Request;
-use crate::http::hosts::Hosts;
-use crate::http::request::Body;
-use crate::http::router::{Found, Router};
+use crate::http::router::Router;
 use crate::oidc::records::{AccessToken, Record};
 use crate::organizations::Organization;
 use crate::permissions::Permission;
@@ -44,13 +40,9 @@ pub async fn world() -> World {
     let app = Parts::start(settings, Arc::new(ManualClock::new(NOW)), None)
         .await
         .unwrap();
-    let mut router = Router::default();
-    for route in crate::serve::all_routes() {
-        router.add(route.method.clone(), route.path, route).unwrap();
-    }
     let w = World {
         app,
-        router,
+        router: testing::router(),
         _folder: folder,
     };
     for (id, name, owner) in [("g1", "gee", "owner"), ("rg", "root", "nobody")] {
@@ -158,31 +150,18 @@ impl World {
         let (method, path) = call.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();
         let path = format!("/api/g1{path}");
-        let Found::Route(route, params) =
-            self.router.find(&method, path.split('?').next().unwrap())
-        else {
-            panic!("no such route: {call}")
-        };
-        let http = TestRequest::with_uri(&path)
-            .method(method)
-            .insert_header(("authorization", format!("Bearer {person}")));
-        let host = self.app.settings.service_host().to_owned();
-        let hosts = Hosts {
-            header: host.clone(),
-            name: host.clone(),
-            effective: host,
-            ..Hosts::default()
-        };
-        let mut req = Request::new(http.to_http_request(), hosts, "id".to_owned());
-        req.set_params(params).unwrap();
-        req.body = Body::Json(body);
-        let reply = match chain::run(Ctx::new(Arc::clone(&self.app), req, route)).await {
-            Ok(reply) => reply,
-            Err(e) => return (e.status.as_u16(), e.body("id")),
-        };
-        let status = reply.status().as_u16();
-        let bytes = actix_web::body::to_bytes(reply.into_body()).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Json::Null))
+        let token = format!("Bearer {person}");
+        let headers = [("authorization", token.as_str())];
+        let answer = testing::answer(
+            &self.app,
+            &self.router,
+            &method,
+            &path,
+            &headers,
+            false,
+            body,
+        );
+        testing::read(answer.await).await
     }
 
     pub async fn ask(&self, person: &str, call: &str) -> (u16, Json) {

@@ -236,25 +236,13 @@ fn mine(group: &str, id: &str, account: &str) -> Filter {
     between(group, "targetAccountId", "requestingAccountId", account).and(eq("_id", id))
 }
 
-fn none() -> ApiError {
-    ApiError::not_found("")
-}
-
 /// A request that the account sent or received.
 pub async fn find(app: &App, group: &str, id: &str, account: &str) -> ApiResult<ProfileRequest> {
-    app.store
-        .of::<ProfileRequest>()
-        .find_one(mine(group, id, account))
-        .await?
-        .ok_or_else(none)
+    rules::one(app, mine(group, id, account)).await
 }
 
 pub async fn delete(app: &App, group: &str, id: &str, account: &str) -> ApiResult<ProfileRequest> {
-    app.store
-        .of::<ProfileRequest>()
-        .take(mine(group, id, account))
-        .await?
-        .ok_or_else(none)
+    rules::taken(app, mine(group, id, account)).await
 }
 
 fn copy_of(group: &str, request: &str, account: &str) -> Filter {
@@ -268,11 +256,7 @@ pub async fn find_copy(
     request: &str,
     account: &str,
 ) -> ApiResult<ProfileSnapshot> {
-    app.store
-        .of::<ProfileSnapshot>()
-        .find_one(copy_of(group, request, account))
-        .await?
-        .ok_or_else(none)
+    rules::one(app, copy_of(group, request, account)).await
 }
 
 pub async fn delete_copy(
@@ -281,11 +265,7 @@ pub async fn delete_copy(
     request: &str,
     account: &str,
 ) -> ApiResult<ProfileSnapshot> {
-    app.store
-        .of::<ProfileSnapshot>()
-        .take(copy_of(group, request, account))
-        .await?
-        .ok_or_else(none)
+    rules::taken(app, copy_of(group, request, account)).await
 }
 
 /// Answers a request to the account, once.

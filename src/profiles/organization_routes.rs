@@ -6,7 +6,7 @@ use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Caller, Ctx, Route, enforce};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, failures, reply};
-use crate::organizations::{Organization, rules};
+use crate::organizations::rules;
 use crate::profiles::{of_organization, patching};
 use crate::route;
 
@@ -24,32 +24,19 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/organizations/{org}/profiles/account/{id}", [Group, Auth(&[Bearer]), Body(of_organization::check_control), Rights], control),
 ];
 
-async fn known(ctx: &Ctx) -> ApiResult<Organization> {
-    rules::in_path(ctx)
-        .await?
-        .ok_or_else(|| ApiError::precondition_required("organization required"))
-}
-
-/// The organization in the path; *own* callers must belong to it.
-async fn own(ctx: &Ctx) -> ApiResult<Organization> {
-    let organization = known(ctx).await?;
-    ctx.own_organization(&organization.id)?;
-    Ok(organization)
-}
-
 /// Is the record about the person who calls?
 fn is_about_caller(ctx: &Ctx, account: &str) -> bool {
     matches!(&ctx.caller, Caller::User(user) if user.account.id == account)
 }
 
 async fn create(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let made = of_organization::create(&ctx.app, &organization, &ctx.req.json()).await?;
     reply::created(TYPE, patching::public(&made))
 }
 
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let found = of_organization::list(&ctx.app, &organization, &ctx.req.query).await?;
     reply::ok(TYPE, found)
 }
@@ -57,11 +44,11 @@ async fn list(ctx: Ctx) -> ApiResult<Reply> {
 async fn read(mut ctx: Ctx) -> ApiResult<Reply> {
     let key = ctx.req.param("id")?.to_owned();
     let found = if is_about_caller(&ctx, &key) {
-        let organization = known(&ctx).await?;
+        let organization = rules::known_in_path(&ctx).await?;
         of_organization::of_member(&ctx.app, &organization, &key).await?
     } else {
         enforce::may(&mut ctx, &["orgUserProfile"])?;
-        let organization = own(&ctx).await?;
+        let organization = rules::own_in_path(&ctx).await?;
         of_organization::find(&ctx.app, &organization, &key)
             .await?
             .ok_or_else(|| ApiError::not_found(""))?
@@ -70,7 +57,7 @@ async fn read(mut ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn patch(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let changed = of_organization::patch(
         &ctx.app,
         &organization,
@@ -83,7 +70,7 @@ async fn patch(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn delete(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = rules::own_in_path(&ctx).await?;
     let gone = of_organization::delete(&ctx.app, &organization, ctx.req.param("id")?).await?;
     reply::ok(TYPE, patching::public(&gone))
 }
@@ -106,7 +93,7 @@ async fn control(mut ctx: Ctx) -> ApiResult<Reply> {
         .get("request")
         .and_then(Json::as_str)
         .ok_or_else(|| ApiError::unprocessable("request is required: remove or remain"))?;
-    let organization = known(&ctx).await?;
+    let organization = rules::known_in_path(&ctx).await?;
     let out = of_organization::control(&ctx.app, &organization, &account, request).await?;
     reply::ok(TYPE, out)
 }

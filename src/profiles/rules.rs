@@ -11,7 +11,7 @@ use crate::http::{ApiError, lists, reply};
 use crate::profiles::patching;
 use crate::profiles::request::{ProfileRequest, ProfileSnapshot};
 use crate::profiles::{OrganizationProfile, Profile, ProfileAccess};
-use crate::store::{Filter, Object, StoreError, and, eq, or};
+use crate::store::{Document, Filter, Object, StoreError, and, eq, or};
 
 macro_rules! fields {
     ($($more:expr),* $(,)?) => {
@@ -83,17 +83,21 @@ fn of(group: &str, account: &str) -> Filter {
     and([eq("authGroup", group), eq("accountId", account)])
 }
 
-fn none() -> ApiError {
-    ApiError::not_found("")
+/// The one document that fits, 404 without one.
+pub async fn one<T: Document>(app: &App, filter: Filter) -> ApiResult<T> {
+    let found = app.store.of::<T>().find_one(filter).await?;
+    found.ok_or_else(|| ApiError::not_found(""))
+}
+
+/// As [`one`], which is deleted.
+pub async fn taken<T: Document>(app: &App, filter: Filter) -> ApiResult<T> {
+    let gone = app.store.of::<T>().take(filter).await?;
+    gone.ok_or_else(|| ApiError::not_found(""))
 }
 
 /// The account's profile, 404 without one.
 pub async fn find(app: &App, group: &str, account: &str) -> ApiResult<Profile> {
-    app.store
-        .of::<Profile>()
-        .find_one(of(group, account))
-        .await?
-        .ok_or_else(none)
+    one(app, of(group, account)).await
 }
 
 /// Stores the caller's profile; whom the body names does not matter.
@@ -130,15 +134,11 @@ pub async fn patch(app: &App, group: &str, account: &str, operations: &Json) -> 
             Ok::<_, ApiError>(())
         })
         .await?
-        .ok_or_else(none)
+        .ok_or_else(|| ApiError::not_found(""))
 }
 
 pub async fn delete(app: &App, group: &str, account: &str) -> ApiResult<Profile> {
-    app.store
-        .of::<Profile>()
-        .take(of(group, account))
-        .await?
-        .ok_or_else(none)
+    taken(app, of(group, account)).await
 }
 
 /// All profiles of the group.
@@ -193,11 +193,7 @@ pub async fn find_access(
     id: &str,
     account: &str,
 ) -> ApiResult<ProfileAccess> {
-    app.store
-        .of::<ProfileAccess>()
-        .find_one(access(group, id, account))
-        .await?
-        .ok_or_else(none)
+    one(app, access(group, id, account)).await
 }
 
 pub async fn end_access(
@@ -206,11 +202,7 @@ pub async fn end_access(
     id: &str,
     account: &str,
 ) -> ApiResult<ProfileAccess> {
-    app.store
-        .of::<ProfileAccess>()
-        .take(access(group, id, account))
-        .await?
-        .ok_or_else(none)
+    taken(app, access(group, id, account)).await
 }
 
 /// Deletes what anybody keeps about a person who is gone: the profile and its copies, who might
