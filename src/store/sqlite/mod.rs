@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::RawDocumentBuf;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::engine::{Change, Engine, Stored};
@@ -215,6 +216,8 @@ fn connect(place: &Place, patience: Duration) -> Result<Connection, StoreError> 
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
+    // Otherwise every use of a statement whose plan could depend on its values prepares it anew.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(patience)?;
     Ok(connection)
 }
