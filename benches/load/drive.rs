@@ -16,6 +16,8 @@ pub trait Work {
 #[derive(Clone, Copy)]
 pub struct Load {
     pub port: u16,
+    /// The server's process.
+    pub pid: u32,
     pub connections: usize,
     /// Measured steps of each connection; a tenth more go before, unmeasured.
     pub each: usize,
@@ -26,6 +28,8 @@ pub struct Outcome {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
+    /// Processor time of the server for one step; other programs disturb it less than the rest.
+    pub work: Duration,
 }
 
 impl Load {
@@ -51,7 +55,12 @@ impl Load {
                 (start, Instant::now(), times)
             }
         });
+        let before = processor_time(self.pid);
         let done = join_all(connections).await;
+        let steps = self.connections * (self.each + self.each.div_ceil(10));
+        let work = processor_time(self.pid)
+            .saturating_sub(before)
+            .as_secs_f64();
         let start = done.iter().map(|(start, ..)| *start).min();
         let end = done.iter().map(|(_, end, _)| *end).max();
         let took = end.expect("an end") - start.expect("a start");
@@ -62,14 +71,34 @@ impl Load {
             per_second: rate(times.len(), took),
             p50: at(50),
             p99: at(99),
+            work: Duration::from_secs_f64(work / count(steps)),
         }
     }
 }
 
 /// How many a second.
+pub fn rate(number: usize, took: Duration) -> f64 {
+    count(number) / took.as_secs_f64()
+}
+
 #[allow(clippy::cast_precision_loss, reason = "counts are small")]
-pub fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
+/// What a process has used so far, in steps of 10 ms.
+fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // the name in parentheses may hold spaces; user and system time are the 12th and 13th after it
+    let ticks: u64 = stat
+        .rsplit(')')
+        .next()
+        .map(|rest| rest.split_whitespace().skip(11).take(2))
+        .into_iter()
+        .flatten()
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Requests without memory, one after the other; each answers 200 and holds a text.

@@ -43,6 +43,7 @@ impl Bench<'_> {
     ) -> Outcome {
         let load = Load {
             port: self.server.port,
+            pid: self.server.pid(),
             connections: self.options.connections,
             each: self.options.scaled(each),
         };
@@ -246,16 +247,16 @@ async fn people(bench: &mut Bench<'_>, tenant: &Tenant) {
         first.push(exchange.refresh_token(&code).await);
         from.clone_from(&offline);
     }
+    let plain = authorize(tenant, &web, "openid email", "");
+    browser.code(&plain).await;
+    let cookies = browser.cookies(&plain);
+    let start = request("GET", port, &plain, &[("cookie", &cookies)], "");
     bench
         .row("refresh_token", DURABLE / 2, |number| Refresh {
             exchange: exchange.clone(),
             token: first[number].clone(),
         })
         .await;
-    let plain = authorize(tenant, &web, "openid email", "");
-    browser.code(&plain).await;
-    let cookies = browser.cookies(&plain);
-    let start = request("GET", port, &plain, &[("cookie", &cookies)], "");
     bench
         .row(
             "code flow with a session (two requests)",

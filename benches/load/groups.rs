@@ -259,6 +259,7 @@ impl Kind {
         let requests = Rc::new(requests);
         let load = Load {
             port: server.port,
+            pid: server.pid(),
             connections: 4,
             each,
         };

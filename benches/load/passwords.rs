@@ -30,6 +30,7 @@ pub async fn run(options: &Options) {
     report::fact("argon2id alone on all cores", &format!("{bare:.0}/s"));
     let load = Load {
         port: server.port,
+        pid: server.pid(),
         connections: 16,
         each: options.scaled(10),
     };

@@ -10,10 +10,11 @@ pub fn section(title: &str) {
 
 pub fn row(name: &str, outcome: Outcome) {
     println!(
-        "  {name:<44} {:>9.0}/s   p50 {:>8}   p99 {:>8}",
+        "  {name:<40} {:>8.0}/s   p50 {:>9}   p99 {:>9}   {:>6.0} us of processor time each",
         outcome.per_second,
         millis(outcome.p50),
-        millis(outcome.p99)
+        millis(outcome.p99),
+        outcome.work.as_secs_f64() * 1e6
     );
 }
 
