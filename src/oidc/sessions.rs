@@ -1,7 +1,5 @@
 //! Login sessions of browsers: cookie, contents, and how they change.
 
-use std::sync::Arc;
-
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use ueauth_actors::{ActorError, Draft, Record as Item, UpdateError};
@@ -11,7 +9,9 @@ use crate::gate::Ctx;
 use crate::http::cookies::{self, Attributes};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
+use crate::oidc::journal;
 use crate::oidc::records::{ClientAuthorization, LogoutState, Session};
+use crate::store::StoreError;
 
 impl From<ActorError> for ApiError {
     fn from(e: ActorError) -> Self {
@@ -37,16 +37,10 @@ impl<E: Into<ApiError>> From<UpdateError<E>> for ApiError {
 /// A sliding expiry is written at most this often (s).
 const SLIDE_EVERY: i64 = 60;
 
-/// The session with that uid in the group.
-pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Arc<Session>>, ActorError> {
-    Ok(app
-        .actors
-        .sessions(group)
-        .find_by_key(&format!("uid:{uid}"))
-        .await?
-        .into_iter()
-        .next()
-        .map(|r| Arc::clone(&r.value)))
+/// The session with that uid in the group, as it is stored: its keeper would read it there too,
+/// on another thread.
+pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Session>, StoreError> {
+    journal::session_by_uid(&app.store, group, uid).await
 }
 
 /// Does the session hold the grant for the client, with that account signed in?
