@@ -141,7 +141,7 @@ pub async fn dispatch(
                 etag::apply(http.method(), http.headers(), reply)
             }
             Ok(reply) => reply,
-            Err(e) => render_error(&server, &http, &e, &id, secure).await,
+            Err(e) => Box::pin(render_error(&server, &http, &e, &id, secure)).await,
         };
         if provider {
             headers::vary_origin(reply.headers_mut());
@@ -187,10 +187,12 @@ async fn answer(
             request.set_params(params)?;
             *route
         }
-        Found::Methods(_) | Found::Nothing => return nothing(server, request, &path).await,
+        Found::Methods(_) | Found::Nothing => {
+            return Box::pin(nothing(server, request, &path)).await;
+        }
     };
     if method == Method::HEAD && is_provider(route) {
-        return nothing(server, request, &path).await;
+        return Box::pin(nothing(server, request, &path)).await;
     }
     request
         .read_body(&mut payload, body_rule(server, route))

@@ -254,6 +254,11 @@ impl Tenants {
         {
             return Ok(Some(hit));
         }
+        // boxed: nearly every request ends above
+        Box::pin(self.load(app, name)).await
+    }
+
+    async fn load(&self, app: &App, name: &str) -> Result<Option<Arc<Tenant>>, TenantError> {
         let groups = app.store.of::<AuthGroup>();
         let generation = self.generation.load(Ordering::Acquire);
         let found = match groups.get(name).await? {

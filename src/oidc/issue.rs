@@ -73,8 +73,13 @@ pub async fn extra(
     let mut claims = Map::new();
     let size = match subject {
         Subject::Account(account) => {
-            let grants =
-                UserGrants::load(&ctx.app.store, &tenant.group, account, &access.filter).await?;
+            let grants = Box::pin(UserGrants::load(
+                &ctx.app.store,
+                &tenant.group,
+                account,
+                &access.filter,
+            ))
+            .await?;
             let minimized = grants.minimized();
             if wants("access:group") {
                 claims.insert("x-access-group".into(), grants.group_claim().into());
@@ -91,14 +96,15 @@ pub async fn extra(
                 }
             }
             if wants("access:organizations")
-                && let Some(id) = organization_context(ctx, tenant, &grants, access).await?
+                && let Some(id) =
+                    Box::pin(organization_context(ctx, tenant, &grants, access)).await?
             {
                 claims.insert("x-organization-context".into(), id.into());
             }
             weight(&Json::Object(minimized))
         }
         Subject::Client => {
-            let grants = ClientGrants::load(&ctx.app.store, tenant.id(), client).await?;
+            let grants = Box::pin(ClientGrants::load(&ctx.app.store, tenant.id(), client)).await?;
             if wants("access:group") {
                 claims.insert("x-access-group".into(), "member".into());
             }

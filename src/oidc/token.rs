@@ -47,14 +47,18 @@ pub async fn token(ctx: Ctx) -> ApiResult<Reply> {
         ));
     }
     params.check_duplicates()?;
+    // boxed, so that the smallest of them does not need the room of the largest
     let (body, grant) = match grant_type {
         "authorization_code" => (
-            authorization_code(&ctx, &params, &auth).await?,
+            Box::pin(authorization_code(&ctx, &params, &auth)).await?,
             "authorization_code",
         ),
-        "refresh_token" => (refresh_token(&ctx, &params, &auth).await?, "refresh_token"),
+        "refresh_token" => (
+            Box::pin(refresh_token(&ctx, &params, &auth)).await?,
+            "refresh_token",
+        ),
         _ => (
-            client_credentials(&ctx, &params, &auth).await?,
+            Box::pin(client_credentials(&ctx, &params, &auth)).await?,
             "client_credentials",
         ),
     };
