@@ -131,27 +131,35 @@ fn refresh(p: RefreshToken) -> Found {
     }
 }
 
-/// Is the token good now, in this group? Grant and session behind it must still be there.
-pub async fn is_live(ctx: &Ctx, token: &Found) -> ApiResult<bool> {
+/// For whom a token is good.
+#[derive(Debug)]
+pub enum Holder {
+    Client,
+    Person(Box<Account>),
+}
+
+/// Whose token it is, if it is good now, in this group: client, person, grant and session behind
+/// it must still be there.
+pub async fn holder(ctx: &Ctx, token: &Found) -> ApiResult<Option<Holder>> {
     let tenant = ctx.tenant()?;
     if token.consumed || token.exp <= ctx.app.now() {
-        return Ok(false);
+        return Ok(None);
     }
     if token
         .extra
         .get_str("group")
         .is_some_and(|g| g != tenant.id())
     {
-        return Ok(false);
+        return Ok(None);
     }
     if crate::clients::rules::find(&ctx.app, tenant, &token.client_id)
         .await?
         .is_none()
     {
-        return Ok(false);
+        return Ok(None);
     }
     let (Some(account), Some(grant)) = (&token.account_id, &token.grant_id) else {
-        return Ok(true);
+        return Ok(Some(Holder::Client));
     };
     let accounts = ctx.app.store.of::<Account>();
     let ties = Ties {
@@ -165,8 +173,8 @@ pub async fn is_live(ctx: &Ctx, token: &Found) -> ApiResult<bool> {
     let person = async { accounts.get(account).await.map_err(ApiError::from) };
     let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
     // a resource server that only asks here must learn that somebody was blocked
-    let usable = person.is_some_and(|a| a.auth_group == tenant.id() && a.is_usable());
-    Ok(usable && grant.is_some())
+    let person = person.filter(|a| grant.is_some() && a.auth_group == tenant.id() && a.is_usable());
+    Ok(person.map(|a| Holder::Person(Box::new(a))))
 }
 
 pub async fn introspect(ctx: Ctx) -> ApiResult<Reply> {
@@ -188,7 +196,7 @@ pub async fn introspect(ctx: Ctx) -> ApiResult<Reply> {
     if !auth.proven && token.client_id != auth.client.id {
         return inactive();
     }
-    if !is_live(&ctx, &token).await? {
+    if holder(&ctx, &token).await?.is_none() {
         return inactive();
     }
     let mut out: Map<String, Json> = match token.extra.to_json() {

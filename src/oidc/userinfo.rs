@@ -2,11 +2,10 @@
 
 use actix_web::http::StatusCode;
 
-use crate::accounts::Account;
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
-use crate::oidc::introspection::{self, Kind};
+use crate::oidc::introspection::{self, Holder, Kind};
 use crate::oidc::params::Params;
 use crate::oidc::{claims, errors, scopes};
 
@@ -72,9 +71,9 @@ pub async fn userinfo(ctx: Ctx) -> ApiResult<Reply> {
         .await?
         .filter(|t| t.kind == Kind::Access)
         .ok_or_else(invalid)?;
-    if !introspection::is_live(&ctx, &found).await? {
+    let Some(Holder::Person(account)) = introspection::holder(&ctx, &found).await? else {
         return Err(invalid());
-    }
+    };
     let scope = found.scope.as_deref().unwrap_or_default();
     let lacking = |description: &str, scope: &str| -> ApiError {
         errors::bearer(
@@ -99,11 +98,6 @@ pub async fn userinfo(ctx: Ctx) -> ApiResult<Reply> {
         }
         wanted.clone_into(&mut narrowed);
     }
-    let account_id = found.account_id.unwrap_or_default();
-    let account = ctx.app.store.of::<Account>().get(&account_id).await?;
-    let account = account
-        .filter(|a| a.auth_group == ctx.group_id().unwrap_or_default() && a.is_usable())
-        .ok_or_else(invalid)?;
     Ok(reply::no_store(reply::json_with(
         StatusCode::OK,
         &claims::of_account(&account, &narrowed),
