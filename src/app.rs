@@ -197,6 +197,7 @@ async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Store
         Arc::new(move || time.now()),
     );
     options.readers = settings.store.readers.get();
+    options.cache = usize::from(settings.store.cache_mib) << 20;
     options.min_connections = settings.store.pool_minimum;
     options.max_connections = settings.store.pool_maximum.get();
     options.timeout = Duration::from_secs(settings.store.connect_timeout_seconds.get());

@@ -142,8 +142,8 @@ async fn opaque(ctx: &mut Ctx, token: &str) -> Result<(Arc<Tenant>, Claims), Fai
     let now = ctx.app.now();
     let mut claims = Claims::new();
     let extra;
-    if let Some(found) = store.of::<Record<AccessToken>>().get(token).await? {
-        let p = found.payload;
+    if let Some(found) = store.of::<Record<AccessToken>>().read(token).await? {
+        let p = &found.payload;
         if p.kind != "AccessToken" || p.exp <= now || p.iat >= p.exp {
             return Err(INVALID);
         }
@@ -159,37 +159,37 @@ async fn opaque(ctx: &mut Ctx, token: &str) -> Result<(Arc<Tenant>, Claims), Fai
         if grant.await?.is_none() {
             return Err(INVALID);
         }
-        claims.insert("sub".into(), p.account_id.into());
+        claims.insert("sub".into(), p.account_id.clone().into());
         basics(
             &mut claims,
-            p.client_id,
+            p.client_id.clone(),
             p.iat,
             p.exp,
-            p.jti,
-            p.scope,
+            p.jti.clone(),
+            p.scope.clone(),
             p.aud.as_ref(),
         );
-        extra = p.extra;
-    } else if let Some(found) = store.of::<Record<ClientCredentials>>().get(token).await? {
-        let p = found.payload;
+        extra = p.extra.to_json();
+    } else if let Some(found) = store.of::<Record<ClientCredentials>>().read(token).await? {
+        let p = &found.payload;
         if p.kind != "ClientCredentials" || p.exp <= now || p.iat >= p.exp {
             return Err(INVALID);
         }
         claims.insert("sub".into(), p.client_id.clone().into());
         basics(
             &mut claims,
-            p.client_id,
+            p.client_id.clone(),
             p.iat,
             p.exp,
-            p.jti,
-            p.scope,
+            p.jti.clone(),
+            p.scope.clone(),
             p.aud.as_ref(),
         );
-        extra = p.extra;
+        extra = p.extra.to_json();
     } else {
         return Err(INVALID);
     }
-    if let Json::Object(extra) = extra.to_json() {
+    if let Json::Object(extra) = extra {
         claims.extend(extra);
     }
     let group = text(&claims, "group").ok_or(INVALID)?.to_owned();
@@ -287,7 +287,7 @@ async fn principal(
         .app
         .store
         .of::<Account>()
-        .get(&sub)
+        .read(&sub)
         .await?
         .filter(|a| a.auth_group == tenant.id() && a.is_usable())
         .ok_or(INVALID)?;

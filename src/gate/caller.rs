@@ -32,7 +32,7 @@ pub enum Caller {
 
 #[derive(Debug, Clone)]
 pub struct UserCaller {
-    pub account: Account,
+    pub account: Arc<Account>,
     pub claims: Claims,
     pub tenant: Arc<Tenant>,
     pub token: String,

@@ -43,7 +43,7 @@ async fn grant(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let existing = match &open.interaction.grant_id {
         Some(id) => grants::find(&ctx.app, id, &session.account_id, &open.client.id)
             .await?
-            .map(|g| g.id),
+            .map(|g| g.id.clone()),
         None => None,
     };
     let id = grants::consent(

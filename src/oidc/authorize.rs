@@ -620,7 +620,7 @@ async fn advance(
             browser.finish(&ctx, reply).await
         }
         Decision::Go(grant) => {
-            let reply = respond::answer(&ctx, &request, grant.map(|g| *g), browser).await?;
+            let reply = respond::answer(&ctx, &request, grant, browser).await?;
             browser.finish(&ctx, reply).await
         }
     }

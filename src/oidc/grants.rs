@@ -1,5 +1,7 @@
 //! Grants: what an account has allowed a client (OpenID Connect Core §3.1.2.4).
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::http::error::ApiResult;
 use crate::oidc::records::{
@@ -14,8 +16,8 @@ pub async fn find(
     id: &str,
     account: &str,
     client: &str,
-) -> Result<Option<Record<Grant>>, StoreError> {
-    let found = app.store.of::<Record<Grant>>().get(id).await?;
+) -> Result<Option<Arc<Record<Grant>>>, StoreError> {
+    let found = app.store.of::<Record<Grant>>().read(id).await?;
     Ok(found.filter(|g| {
         g.payload.account_id == account
             && g.payload.client_id == client
@@ -36,7 +38,7 @@ pub struct Ties<'a> {
 
 /// The grant behind a code or token, while that still counts: the grant is live, and so is the
 /// session where the token ends with it.
-pub async fn behind(app: &App, ties: Ties<'_>) -> ApiResult<Option<Record<Grant>>> {
+pub async fn behind(app: &App, ties: Ties<'_>) -> ApiResult<Option<Arc<Record<Grant>>>> {
     let Some(grant) = find(app, ties.grant, ties.account, ties.client).await? else {
         return Ok(None);
     };
@@ -48,7 +50,9 @@ pub async fn behind(app: &App, ties: Ties<'_>) -> ApiResult<Option<Record<Grant>
     };
     let session = sessions::by_uid(app, ties.group, uid).await?;
     let carries = |s: &Session| sessions::carries(s, ties.account, ties.client, ties.grant);
-    Ok(session.is_some_and(|s| carries(&s)).then_some(grant))
+    Ok(session
+        .is_some_and(|s| carries(&s.payload))
+        .then_some(grant))
 }
 
 /// Scopes of `wanted` that the grant does not hold yet.

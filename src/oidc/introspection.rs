@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662).
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 
@@ -49,29 +51,26 @@ pub async fn find(ctx: &Ctx, token: &str, hint: Option<&str>) -> ApiResult<Optio
         Some("client_credentials") => order.swap(0, 1),
         _ => {}
     }
+    let store = &ctx.app.store;
+    let (persons, clients, refreshing) = (
+        store.of::<Record<AccessToken>>(),
+        store.of::<Record<ClientCredentials>>(),
+        store.of::<Record<RefreshToken>>(),
+    );
+    // what is at hand spares a look into the collections before it
+    let known = order.into_iter().find_map(|kind| match kind {
+        Kind::Access => persons.at_hand(token).map(|r| access(&r.payload)),
+        Kind::Client => clients.at_hand(token).map(|r| client(&r.payload)),
+        Kind::Refresh => refreshing.at_hand(token).map(|r| refresh(&r.payload)),
+    });
+    if known.is_some() {
+        return Ok(known);
+    }
     for kind in order {
         let found = match kind {
-            Kind::Access => ctx
-                .app
-                .store
-                .of::<Record<AccessToken>>()
-                .get(token)
-                .await?
-                .map(|r| access(r.payload)),
-            Kind::Client => ctx
-                .app
-                .store
-                .of::<Record<ClientCredentials>>()
-                .get(token)
-                .await?
-                .map(|r| client(r.payload)),
-            Kind::Refresh => ctx
-                .app
-                .store
-                .of::<Record<RefreshToken>>()
-                .get(token)
-                .await?
-                .map(|r| refresh(r.payload)),
+            Kind::Access => persons.read(token).await?.map(|r| access(&r.payload)),
+            Kind::Client => clients.read(token).await?.map(|r| client(&r.payload)),
+            Kind::Refresh => refreshing.read(token).await?.map(|r| refresh(&r.payload)),
         };
         if found.is_some() {
             return Ok(found);
@@ -80,50 +79,50 @@ pub async fn find(ctx: &Ctx, token: &str, hint: Option<&str>) -> ApiResult<Optio
     Ok(None)
 }
 
-fn access(p: AccessToken) -> Found {
+fn access(p: &AccessToken) -> Found {
     Found {
         kind: Kind::Access,
-        client_id: p.client_id,
-        account_id: Some(p.account_id),
-        grant_id: Some(p.grant_id),
-        session_uid: p.session_uid,
+        client_id: p.client_id.clone(),
+        account_id: Some(p.account_id.clone()),
+        grant_id: Some(p.grant_id.clone()),
+        session_uid: p.session_uid.clone(),
         expires_with_session: p.expires_with_session,
-        sid: p.sid,
-        scope: p.scope,
+        sid: p.sid.clone(),
+        scope: p.scope.clone(),
         iat: p.iat,
         exp: p.exp,
         consumed: false,
-        extra: p.extra,
+        extra: p.extra.clone(),
     }
 }
 
-fn client(p: ClientCredentials) -> Found {
+fn client(p: &ClientCredentials) -> Found {
     Found {
         kind: Kind::Client,
-        client_id: p.client_id,
+        client_id: p.client_id.clone(),
         account_id: None,
         grant_id: None,
         session_uid: None,
         expires_with_session: false,
         sid: None,
-        scope: p.scope,
+        scope: p.scope.clone(),
         iat: p.iat,
         exp: p.exp,
         consumed: false,
-        extra: p.extra,
+        extra: p.extra.clone(),
     }
 }
 
-fn refresh(p: RefreshToken) -> Found {
+fn refresh(p: &RefreshToken) -> Found {
     Found {
         kind: Kind::Refresh,
-        client_id: p.client_id,
-        account_id: Some(p.account_id),
-        grant_id: Some(p.grant_id),
-        session_uid: p.session_uid,
+        client_id: p.client_id.clone(),
+        account_id: Some(p.account_id.clone()),
+        grant_id: Some(p.grant_id.clone()),
+        session_uid: p.session_uid.clone(),
         expires_with_session: p.expires_with_session,
-        sid: p.sid,
-        scope: p.scope,
+        sid: p.sid.clone(),
+        scope: p.scope.clone(),
         iat: p.iat,
         exp: p.exp,
         consumed: p.consumed > 0,
@@ -135,7 +134,7 @@ fn refresh(p: RefreshToken) -> Found {
 #[derive(Debug)]
 pub enum Holder {
     Client,
-    Person(Box<Account>),
+    Person(Arc<Account>),
 }
 
 /// Whose token it is, if it is good now, in this group: client, person, grant and session behind
@@ -170,11 +169,11 @@ pub async fn holder(ctx: &Ctx, token: &Found) -> ApiResult<Option<Holder>> {
         session: token.session_uid.as_deref(),
         ends_with_session: token.expires_with_session,
     };
-    let person = async { accounts.get(account).await.map_err(ApiError::from) };
+    let person = async { accounts.read(account).await.map_err(ApiError::from) };
     let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
     // a resource server that only asks here must learn that somebody was blocked
     let person = person.filter(|a| grant.is_some() && a.auth_group == tenant.id() && a.is_usable());
-    Ok(person.map(|a| Holder::Person(Box::new(a))))
+    Ok(person.map(Holder::Person))
 }
 
 pub async fn introspect(ctx: Ctx) -> ApiResult<Reply> {

@@ -189,25 +189,15 @@ impl Stored for Challenge {
     }
 }
 
-/// The session with that uid in the group.
-pub async fn session_by_uid(
-    store: &Store,
-    group: &str,
-    uid: &str,
-) -> Result<Option<Session>, StoreError> {
-    let found = store
-        .of::<Record<Session>>()
-        .find_one(eq("payload.uid", uid))
-        .await?;
-    Ok(found
-        .filter(|doc| ours::<Session>(doc, group))
-        .map(|doc| doc.payload))
-}
-
 impl StoreJournal {
     fn docs<T: Stored>(&self) -> Docs<T::Doc> {
         self.store.of::<T::Doc>()
     }
+}
+
+/// Is the session, as it is stored, one of the group?
+pub fn is_of(session: &Record<Session>, group: &str) -> bool {
+    ours::<Session>(session, group)
 }
 
 fn ours<T: Stored>(doc: &T::Doc, group: &str) -> bool {

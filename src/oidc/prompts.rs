@@ -1,5 +1,7 @@
 //! What still has to be asked before an authorization can be answered (OpenID Connect Core §3.1.2.3, §3.1.2.4).
 
+use std::sync::Arc;
+
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::oidc::authorize::Request;
@@ -51,7 +53,7 @@ pub struct Needed {
 pub enum Decision {
     Ask(Box<Needed>),
     /// The grant, if the request needs one.
-    Go(Option<Box<Record<Grant>>>),
+    Go(Option<Arc<Record<Grant>>>),
 }
 
 fn ask(
@@ -177,7 +179,7 @@ async fn consent(
         reasons.push("rs_scopes_missing");
     }
     if reasons.is_empty() {
-        return Ok(Decision::Go(grant.map(Box::new)));
+        return Ok(Decision::Go(grant));
     }
     let (error, description) = if native {
         (

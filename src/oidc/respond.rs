@@ -1,6 +1,8 @@
 //! Answers of the authorization endpoint, in the client's response mode (OAuth 2.0 Multiple
 //! Response Types, Form Post Response Mode, RFC 9207).
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 
 use crate::accounts::Account;
@@ -120,7 +122,7 @@ pub fn error(ctx: &Ctx, target: &Target, code: &str, description: &str) -> ApiRe
 pub async fn answer(
     ctx: &Ctx,
     request: &Request,
-    grant: Option<Record<Grant>>,
+    grant: Option<Arc<Record<Grant>>>,
     browser: &mut Browser,
 ) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?;
@@ -129,7 +131,7 @@ pub async fn answer(
         .account_id
         .clone()
         .ok_or_else(|| ApiError::internal("answer without a session"))?;
-    let scope = granted_scope(ctx, request, grant.as_ref())?;
+    let scope = granted_scope(ctx, request, grant.as_deref())?;
     if scope.is_empty() {
         return error(ctx, &request.target, "access_denied", "");
     }

@@ -1,5 +1,7 @@
 //! Login sessions of browsers: cookie, contents, and how they change.
 
+use std::sync::Arc;
+
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use ueauth_actors::{ActorError, Draft, Record as Item, UpdateError};
@@ -10,7 +12,7 @@ use crate::http::cookies::{self, Attributes};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::oidc::journal;
-use crate::oidc::records::{ClientAuthorization, LogoutState, Session};
+use crate::oidc::records::{ClientAuthorization, LogoutState, Record, Session};
 use crate::store::StoreError;
 
 impl From<ActorError> for ApiError {
@@ -39,8 +41,16 @@ const SLIDE_EVERY: i64 = 60;
 
 /// The session with that uid in the group, as it is stored: its keeper would read it there too,
 /// on another thread.
-pub async fn by_uid(app: &App, group: &str, uid: &str) -> Result<Option<Session>, StoreError> {
-    journal::session_by_uid(&app.store, group, uid).await
+pub async fn by_uid(
+    app: &App,
+    group: &str,
+    uid: &str,
+) -> Result<Option<Arc<Record<Session>>>, StoreError> {
+    let sessions = app.store.of::<Record<Session>>();
+    let found = sessions
+        .read_by("payload.uid", uid, |s| s.payload.uid == uid)
+        .await?;
+    Ok(found.filter(|s| journal::is_of(s, group)))
 }
 
 /// Does the session hold the grant for the client, with that account signed in?

@@ -142,8 +142,8 @@ fn set(body: &mut Json, name: &str, value: Json) {
 
 /// What a code or a refresh token stands for.
 struct Backing {
-    grant: Record<Grant>,
-    account: Account,
+    grant: Arc<Record<Grant>>,
+    account: Arc<Account>,
 }
 
 /// The grant and the account behind a code or token, if all still fit.
@@ -164,7 +164,7 @@ async fn backing(
         session: session.map(|(uid, _)| uid),
         ends_with_session: session.is_some_and(|(_, ends_with_it)| ends_with_it),
     };
-    let person = async { accounts.get(account).await.map_err(ApiError::from) };
+    let person = async { accounts.read(account).await.map_err(ApiError::from) };
     let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
     let person = person.filter(|a| a.auth_group == group && a.is_usable());
     Ok(grant

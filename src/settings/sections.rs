@@ -143,6 +143,7 @@ pub struct Store {
     pub pool_minimum: u32,
     pub pool_maximum: NonZeroU32,
     pub readers: NonZeroUsize,
+    pub cache_mib: u16,
     pub connect_timeout_seconds: NonZeroU64,
     pub patience_seconds: u32,
     pub purge_interval_seconds: NonZeroU64,

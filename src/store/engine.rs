@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::recent::Recent;
 use super::{Collection, Filter, Query, StoreError};
 
 /// A stored document and its revision, which changes with every write.
@@ -56,6 +57,11 @@ pub trait Engine: Send + Sync {
     async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError>;
 
     async fn purge(&self) -> Result<u64, StoreError>;
+
+    /// Documents read lately, if nobody else writes to this store.
+    fn recent(&self) -> Option<&Recent> {
+        None
+    }
 
     async fn ping(&self) -> Result<(), StoreError>;
 

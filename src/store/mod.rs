@@ -14,6 +14,7 @@ mod mongo;
 mod plan;
 mod projection;
 mod query;
+mod recent;
 mod sqlite;
 mod value;
 
@@ -45,6 +46,8 @@ pub struct StoreOptions {
     pub url: String,
     /// Threads that read from the embedded store.
     pub readers: usize,
+    /// About how much memory (bytes) the embedded store may use for documents read lately.
+    pub cache: usize,
     /// How long to look for a server before [`StoreError::Unavailable`].
     pub timeout: Duration,
     /// Connections to one server that are kept open.
@@ -63,6 +66,7 @@ impl StoreOptions {
         Self {
             url: url.into(),
             readers: 2,
+            cache: 32 << 20,
             timeout: Duration::from_secs(10),
             min_connections: 0,
             max_connections: 64,
@@ -74,11 +78,16 @@ impl StoreOptions {
 
 struct Shared {
     engine: Box<dyn Engine>,
+    clock: Clock,
     connected: AtomicBool,
     turns: Vec<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
+    fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
     /// Remembers for [`Store::is_connected`] whether the engine answered.
     fn note<R>(&self, result: Result<R, StoreError>) -> Result<R, StoreError> {
         let lost = matches!(
@@ -117,6 +126,7 @@ impl Store {
         Ok(Store {
             shared: Arc::new(Shared {
                 engine,
+                clock: Arc::clone(&options.clock),
                 connected: AtomicBool::new(true),
                 turns: (0..64).map(|_| tokio::sync::Mutex::new(())).collect(),
             }),
@@ -212,6 +222,55 @@ impl<T: Document> Docs<T> {
             .await?
             .map(|stored| codec::decode(&stored.document))
             .transpose()
+    }
+
+    /// The document with this id, shared with others who read it lately where the store allows.
+    pub async fn read(&self, id: &str) -> Result<Option<Arc<T>>, StoreError> {
+        let Some(recent) = self.shared.engine.recent() else {
+            return Ok(self.get(id).await?.map(Arc::new));
+        };
+        if let Some(hit) = recent.get::<T>(id, self.shared.now()) {
+            return Ok(Some(hit));
+        }
+        let now = self.shared.now();
+        let place = recent.place::<T>(id);
+        let Some(stored) = self.stored(Which::Id(id)).await? else {
+            return Ok(None);
+        };
+        let document = Arc::new(codec::decode(&stored.document)?);
+        if let Some(place) = place {
+            let size = stored.document.as_bytes().len();
+            let ends = T::COLLECTION.end_of(&stored.document);
+            place.fill(&document, size, now, ends);
+        }
+        Ok(Some(document))
+    }
+
+    /// As [`Docs::read`], but only if it is at hand: `None` says nothing about the store.
+    pub fn at_hand(&self, id: &str) -> Option<Arc<T>> {
+        self.shared.engine.recent()?.get(id, self.shared.now())
+    }
+
+    /// The document whose field has this value, shared as with [`Docs::read`]; `has` says whether a
+    /// document is that one.
+    pub async fn read_by(
+        &self,
+        path: &'static str,
+        value: &str,
+        has: impl Fn(&T) -> bool,
+    ) -> Result<Option<Arc<T>>, StoreError> {
+        let recent = self.shared.engine.recent();
+        if let Some(id) = recent.and_then(|recent| recent.id_of(path, value))
+            && let Some(found) = self.read(&id).await?
+            && has(&found)
+        {
+            return Ok(Some(found));
+        }
+        let found = self.find_one(query::eq(path, value)).await?;
+        if let (Some(recent), Some(found)) = (recent, &found) {
+            recent.learn_id(path, value, found.id());
+        }
+        Ok(found.map(Arc::new))
     }
 
     /// All documents of a query; its `select` is ignored, since a type needs all its fields.

@@ -15,6 +15,7 @@ mod filters;
 mod foreign;
 mod outage;
 mod shapes;
+mod shared;
 
 macro_rules! suite {
     ($($module:ident :: $name:ident),+ $(,)?) => {
@@ -61,6 +62,12 @@ suite! {
     conformance::words_are_found,
     conformance::large_documents_are_refused,
     conformance::an_undeclared_collection_is_refused,
+    shared::every_kind_of_write_is_seen_at_once,
+    shared::a_refused_write_changes_nothing_that_is_shared,
+    shared::nobody_sees_less_than_what_was_answered,
+    shared::what_is_shared_expires,
+    shared::another_key_leads_to_the_same_document,
+    shared::the_embedded_store_shares_for_a_second,
     shapes::unknown_fields_survive_an_update,
     shapes::untouched_fields_keep_their_type,
     shapes::any_text_is_stored,

@@ -20,9 +20,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::engine::{Change, Engine, Stored};
+use super::recent::Recent;
 use super::{Clock, Collection, Filter, Query, Source, StoreError, StoreOptions};
 use schema::Table;
 use threads::Threads;
+use write::Edit;
 
 /// How long to wait for another process that writes to the same file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ pub struct Sqlite {
     threads: Threads,
     tables: Arc<HashMap<&'static str, Table>>,
     clock: Clock,
+    recent: Option<Arc<Recent>>,
     /// Held while the store is open, so that a second process is noticed.
     _lock: Option<fs::File>,
 }
@@ -116,7 +119,10 @@ impl Sqlite {
                 )
             }
         };
+        // another process that writes would not say which documents are no longer as they were
+        let alone = lock.is_some() || readers.is_empty();
         Ok(Self {
+            recent: (alone && options.cache > 0).then(|| Arc::new(Recent::new(options.cache))),
             threads: Threads::start(writer, readers, at_hand)?,
             tables: Arc::new(tables),
             clock: Arc::clone(&options.clock),
@@ -143,13 +149,24 @@ impl Sqlite {
     async fn writing<R: Send + 'static>(
         &self,
         of: &'static Collection,
-        run: impl FnOnce(&Connection, &Table, i64) -> Result<R, StoreError> + Send + 'static,
+        run: impl FnOnce(&Edit, i64) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         let tables = Arc::clone(&self.tables);
         let clock = Arc::clone(&self.clock);
-        self.threads
-            .write(move |connection| run(connection, table(&tables, of)?, clock()))
-            .await
+        let recent = self.recent.clone();
+        let write = move |connection: &Connection| {
+            let edit = Edit::new(connection, table(&tables, of)?);
+            let result = run(&edit, clock())?;
+            Ok((result, edit.touched()))
+        };
+        let settle = move |touched: &[String]| {
+            for id in touched {
+                if let Some(recent) = &recent {
+                    recent.forget(of.name, id);
+                }
+            }
+        };
+        self.threads.write(write, settle).await
     }
 }
 
@@ -270,23 +287,23 @@ impl Engine for Sqlite {
         of: &'static Collection,
         documents: Vec<RawDocumentBuf>,
     ) -> Result<(), StoreError> {
-        self.writing(of, move |connection, table, now| {
+        self.writing(of, move |edit, now| {
             let many = documents.len() > 1;
             for document in &documents {
                 if many {
-                    connection.prepare_cached("SAVEPOINT each")?.execute([])?;
+                    edit.run("SAVEPOINT each")?;
                 }
-                if let Err(error) = write::insert(connection, table, document, now) {
+                if let Err(error) = edit.insert(document, now) {
                     if !many {
                         return Err(error);
                     }
-                    connection.prepare_cached("ROLLBACK TO each")?.execute([])?;
-                    connection.prepare_cached("RELEASE each")?.execute([])?;
+                    edit.run("ROLLBACK TO each")?;
+                    edit.run("RELEASE each")?;
                     // Ok, so that the documents before this one stay.
                     return Ok(Err(error));
                 }
                 if many {
-                    connection.prepare_cached("RELEASE each")?.execute([])?;
+                    edit.run("RELEASE each")?;
                 }
             }
             Ok(Ok(()))
@@ -300,10 +317,8 @@ impl Engine for Sqlite {
         _id: &str,
         document: RawDocumentBuf,
     ) -> Result<(), StoreError> {
-        self.writing(of, move |connection, table, now| {
-            write::put(connection, table, &document, now)
-        })
-        .await
+        self.writing(of, move |edit, now| edit.put(&document, now))
+            .await
     }
 
     async fn replace(
@@ -313,10 +328,8 @@ impl Engine for Sqlite {
     ) -> Result<bool, StoreError> {
         let document = change.new.to_owned();
         let seen = change.seen.revision;
-        self.writing(of, move |connection, table, now| {
-            write::replace(connection, table, &document, seen, now)
-        })
-        .await
+        self.writing(of, move |edit, now| edit.replace(&document, seen, now))
+            .await
     }
 
     async fn take(
@@ -324,17 +337,13 @@ impl Engine for Sqlite {
         of: &'static Collection,
         filter: Filter,
     ) -> Result<Option<RawDocumentBuf>, StoreError> {
-        self.writing(of, move |connection, table, now| {
-            write::take(connection, table, &filter, now)
-        })
-        .await
+        self.writing(of, move |edit, now| edit.take(&filter, now))
+            .await
     }
 
     async fn delete(&self, of: &'static Collection, filter: Filter) -> Result<u64, StoreError> {
-        self.writing(of, move |connection, table, now| {
-            write::delete(connection, table, &filter, now)
-        })
-        .await
+        self.writing(of, move |edit, now| edit.delete(&filter, now))
+            .await
     }
 
     async fn purge(&self) -> Result<u64, StoreError> {
@@ -344,7 +353,8 @@ impl Engine for Sqlite {
                 continue;
             }
             loop {
-                let count = self.writing(table.collection, write::purge).await?;
+                let purge = |edit: &Edit, now| edit.purge(now);
+                let count = self.writing(table.collection, purge).await?;
                 total += count.unsigned_abs();
                 if count < write::PURGE_BATCH {
                     break;
@@ -352,6 +362,10 @@ impl Engine for Sqlite {
             }
         }
         Ok(total)
+    }
+
+    fn recent(&self) -> Option<&Recent> {
+        self.recent.as_deref()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -83,20 +83,26 @@ impl Threads {
 
     /// Runs on the writer's connection and returns when the change is on disk.
     ///
-    /// A caller that goes away does not undo what it has handed over.
+    /// A caller that goes away does not undo what it has handed over. `settle` learns what `run`
+    /// has touched once that is visible to others, and before it is answered.
     pub async fn write<R: Send + 'static>(
         &self,
-        run: impl FnOnce(&Connection) -> Result<R, StoreError> + Send + 'static,
+        run: impl FnOnce(&Connection) -> Result<(R, Vec<String>), StoreError> + Send + 'static,
+        settle: impl FnOnce(&[String]) + Send + 'static,
     ) -> Result<R, StoreError> {
         let (answer, wait) = oneshot::channel();
         let job: Write = Box::new(move |connection| {
             let result = connection.map(run);
             let keep = matches!(result, Some(Ok(_)));
             let finish: Finish = Box::new(move |committed| {
+                // also after a failed commit, which may have got as far as the disk
+                if let Some(Ok((_, touched))) = &result {
+                    settle(touched);
+                }
                 let outcome = match (result, committed) {
                     (Some(Err(error)), _) => Err(error),
                     (_, Err(cause)) => Err(super::classify(cause.sqlite_error_code(), cause)),
-                    (Some(Ok(value)), Ok(())) => Ok(value),
+                    (Some(Ok((value, _))), Ok(())) => Ok(value),
                     (None, Ok(())) => Err(StoreError::engine("the write was passed over")),
                 };
                 // The caller may have gone away.
