@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use secrecy::SecretString;
@@ -30,6 +31,8 @@ const SECRET: &str = "a-secret-of-a-client-of-this-benchmark";
 const REDIRECT: &str = "https://app.test/cb";
 /// Making RSA keys takes longer than all the rest, so some groups share them.
 const SHARE_KEYS: usize = 10;
+/// After this time without requests the server has given back what it needs no more.
+const QUIET: Duration = Duration::from_secs(6);
 /// How often the two servers take turns.
 const TURNS: usize = 3;
 
@@ -204,10 +207,12 @@ pub async fn run(options: &Options) {
     let all = seed(&many, options.groups).await;
     let (few, many) = (Server::start(&few).await, Server::start(&many).await);
     visit(&few, &one, 1).await;
+    tokio::time::sleep(QUIET).await;
     report::fact("memory with one group after a login", "");
     report::most(few.memory(), 40.0, "MB");
     let fresh = many.memory();
     visit(&many, &all, 16).await;
+    tokio::time::sleep(QUIET).await;
     report::fact(
         &format!("memory with {} groups after a login each", all.len()),
         &format!("{fresh:.1} MB before"),

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
@@ -14,6 +14,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Random, ct_eq};
 
+/// After twice this time without a hash the memory for hashing is given back.
+const IDLE: Duration = Duration::from_secs(2);
 /// A stored hash may not ask for more memory than this, whatever the settings: 256 MiB.
 const MAX_STORED_MEMORY_KIB: u32 = 256 * 1024;
 const MAX_STORED_ITERATIONS: u32 = 16;
@@ -122,6 +124,8 @@ struct Inner {
     micros: AtomicU64,
     /// Work areas that wait for the next hash, so that their pages need not be mapped anew.
     areas: Mutex<Vec<Vec<Block>>>,
+    /// Whether somebody will give them back once nobody hashes any more.
+    tidying: AtomicBool,
 }
 
 impl fmt::Debug for PasswordHasher {
@@ -163,6 +167,7 @@ impl PasswordHasher {
                 rejected: AtomicU64::new(0),
                 micros: AtomicU64::new(0),
                 areas: Mutex::new(Vec::new()),
+                tidying: AtomicBool::new(false),
             }),
         })
     }
@@ -253,6 +258,9 @@ impl PasswordHasher {
     {
         let permit = self.permit().await?;
         let inner = Arc::clone(&self.inner);
+        if !inner.tidying.swap(true, Ordering::Relaxed) {
+            tokio::spawn(tidy(Arc::downgrade(&inner)));
+        }
         // The permit moves along: a caller that gives up must not let a second hash start beside this one.
         spawn_blocking(move || {
             let running = Counted::up(&inner.in_flight);
@@ -288,7 +296,30 @@ impl PasswordHasher {
     }
 }
 
+/// Gives the work areas back after a time without a hash.
+async fn tidy(inner: Weak<Inner>) {
+    let mut seen = None;
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        let completed = inner.completed.load(Ordering::Relaxed);
+        let idle = seen == Some(completed) && inner.in_flight.load(Ordering::Relaxed) == 0;
+        seen = Some(completed);
+        if idle {
+            inner.tidying.store(false, Ordering::Relaxed);
+            inner.areas().clear();
+            return;
+        }
+    }
+}
+
 impl Inner {
+    fn areas(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.areas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn argon2id(
         &self,
         params: &Params,
@@ -322,15 +353,10 @@ impl Inner {
     }
 
     fn take_area(&self, blocks: usize) -> Result<Vec<Block>, HashError> {
-        if blocks == self.params.block_count() {
-            let kept = self
-                .areas
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
-            if let Some(area) = kept {
-                return Ok(area);
-            }
+        if blocks == self.params.block_count()
+            && let Some(area) = self.areas().pop()
+        {
+            return Ok(area);
         }
         let mut area = Vec::new();
         area.try_reserve_exact(blocks)
@@ -343,7 +369,7 @@ impl Inner {
         if area.len() != self.params.block_count() {
             return;
         }
-        let mut areas = self.areas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut areas = self.areas();
         if areas.len() < self.permit_count {
             areas.push(area);
         }

@@ -262,3 +262,21 @@ fn impossible_settings_are_refused_at_the_start() {
         assert!(matches!(result, Err(HashError::Settings(_))));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_given_back_when_nobody_hashes() {
+    let hasher = hasher(&cheap());
+    let kept = |hasher: &PasswordHasher| hasher.inner.areas().len();
+    hasher.hash(secret("first")).await.unwrap();
+    assert_eq!(kept(&hasher), 1);
+    tokio::time::sleep(IDLE + Duration::from_millis(1)).await;
+    hasher.hash(secret("second")).await.unwrap();
+    tokio::time::sleep(IDLE).await;
+    assert_eq!(kept(&hasher), 1, "somebody hashed lately");
+    tokio::time::sleep(IDLE).await;
+    assert_eq!(kept(&hasher), 0);
+    hasher.hash(secret("third")).await.unwrap();
+    assert_eq!(kept(&hasher), 1);
+    tokio::time::sleep(IDLE * 3).await;
+    assert_eq!(kept(&hasher), 0);
+}
