@@ -57,12 +57,16 @@ impl Seeded {
 
     /// The target of an authorization request.
     pub fn authorize(&self) -> String {
+        self.authorize_for("openid email")
+    }
+
+    pub fn authorize_for(&self, scope: &str) -> String {
         let client = self.client();
         let query = form(&[
             ("client_id", &client),
             ("response_type", "code"),
             ("redirect_uri", REDIRECT),
-            ("scope", "openid email"),
+            ("scope", scope),
             ("state", "some-state"),
         ]);
         format!("/{}/auth?{query}", self.id)
@@ -70,6 +74,24 @@ impl Seeded {
 
     pub fn discovery(&self) -> String {
         format!("/{}/.well-known/openid-configuration", self.id)
+    }
+
+    /// The request that turns a code into tokens, for the group's own API if it is the resource.
+    pub fn exchange(&self, port: u16, code: &str, resource: Option<&str>) -> Vec<u8> {
+        let authorization = basic(&self.client(), SECRET);
+        let mut pairs = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", REDIRECT),
+        ];
+        pairs.extend(resource.map(|resource| ("resource", resource)));
+        request(
+            "POST",
+            port,
+            &format!("/{}/token", self.id),
+            &[("authorization", &authorization)],
+            &form(&pairs),
+        )
     }
 
     fn token(&self, port: u16, more: &[(&str, &str)]) -> Vec<u8> {

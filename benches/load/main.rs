@@ -8,6 +8,7 @@
     reason = "a benchmark that cannot go on stops"
 )]
 
+mod access;
 mod browser;
 mod drive;
 mod endpoints;
@@ -51,5 +52,8 @@ async fn main() {
     }
     if options.wants("start") {
         start::run(&options).await;
+    }
+    if options.wants("access") {
+        access::run(&options).await;
     }
 }

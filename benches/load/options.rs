@@ -15,7 +15,7 @@ pub struct Options {
     pub groups: usize,
     #[arg(long, default_value_t = 10_000)]
     pub accounts: usize,
-    /// Parts to run: endpoints, oracle, passwords, groups, start; all of them without this.
+    /// Parts to run: endpoints, oracle, passwords, groups, start, access; all of them without this.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Cargo passes this to every benchmark.

@@ -16,7 +16,7 @@ pub struct Flow<'a> {
     issuer: &'a str,
     client: &'a Value,
     redirect: String,
-    verifier: String,
+    pub verifier: String,
 }
 
 impl<'a> Flow<'a> {

@@ -43,6 +43,7 @@ mod application;
 mod bad_input;
 mod browser;
 mod chromium;
+mod expiry;
 mod ferretdb;
 mod flow;
 mod holes;

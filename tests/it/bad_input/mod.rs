@@ -2,11 +2,15 @@
 //!
 //! The requests are made from the OpenAPI document that the server gives out and from its route tables.
 
+mod open_login;
 mod shots;
 mod world;
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use ueauth::serve::all_routes;
 
@@ -78,6 +82,17 @@ fn everywhere(value: &str) -> String {
     format!("{{{}}}", members.join(","))
 }
 
+/// A small body that is 64 MB of JSON when unpacked.
+fn bomb() -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(b"{\"name\":\"").expect("memory");
+    for _ in 0..64 {
+        packed.write_all(&[b'x'; 1 << 20]).expect("memory");
+    }
+    packed.write_all(b"\"}").expect("memory");
+    packed.finish().expect("memory")
+}
+
 /// Fires and judges; the server must have neither changed nor suffered.
 async fn fire(world: &World, server: &Server, shots: Vec<Shot>) {
     let count = shots.len();
@@ -100,6 +115,7 @@ on_both_stores! {
     async fn broken_bodies(server: Server) {
         let world = World::create(&server).await;
         let mut shots = Vec::new();
+        let bomb = bomb();
         for place in world.places().iter().filter(|place| place.takes_body()) {
             for body in [
                 r#"{"name":"#, "{'name':1}", "[1,", "nul", r#"{"name":1}x"#, "\0", r#"{"name":"\ud800"}"#,
@@ -114,6 +130,7 @@ on_both_stores! {
             shots.push(place.shot().form(format!("name={}", "x".repeat(3 << 20)).into_bytes()));
             shots.push(place.shot().form("a=1&".repeat(2_000).into_bytes()));
             shots.push(place.shot().json(b"no gzip".to_vec()).header("content-encoding", "gzip"));
+            shots.push(place.shot().json(bomb.clone()).header("content-encoding", "gzip"));
         }
         fire(&world, &server, shots).await;
     }
