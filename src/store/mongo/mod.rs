@@ -6,6 +6,7 @@
 //! this server from overwriting each other, also for documents that never had a revision; the
 //! second holds against writers that know nothing of it, and their changes to other fields stay.
 
+pub mod bulk;
 mod errors;
 mod filter;
 mod indexes;
@@ -45,13 +46,10 @@ impl Mongo {
         options: &StoreOptions,
         collections: &[&'static Collection],
     ) -> Result<Self, StoreError> {
-        let settings = settings(options).await?;
-        let name = settings
-            .default_database
-            .clone()
-            .unwrap_or_else(|| "ueauth".to_owned());
-        let client = Client::with_options(settings).map_err(classify)?;
-        let database = client.database(&name);
+        let (client, database) = reach(options).await?;
+        if bulk::note(&database).await?.is_some() {
+            return Err(super::bulk::unfinished());
+        }
         let build = database
             .run_command(doc! { "buildInfo": 1 })
             .await
@@ -187,6 +185,18 @@ impl Mongo {
         };
         Some(errors::duplicate(of, &index))
     }
+}
+
+/// The client and the database that the address names.
+async fn reach(options: &StoreOptions) -> Result<(Client, Database), StoreError> {
+    let settings = settings(options).await?;
+    let name = settings
+        .default_database
+        .clone()
+        .unwrap_or_else(|| "ueauth".to_owned());
+    let client = Client::with_options(settings).map_err(classify)?;
+    let database = client.database(&name);
+    Ok((client, database))
 }
 
 async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {

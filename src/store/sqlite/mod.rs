@@ -3,6 +3,7 @@
 //! One thread writes and flushes many writes at once; others read. Documents are BSON; index
 //! entries are byte strings that sort as the values do, so plain `sqlite3` can check the file.
 
+pub mod bulk;
 mod read;
 mod schema;
 mod threads;
@@ -99,6 +100,9 @@ impl Sqlite {
             lock = hold(path);
         }
         let mut writer = connect(&place, PATIENCE)?;
+        if bulk::note(&writer)?.is_some() {
+            return Err(super::bulk::unfinished());
+        }
         let tables = schema::prepare(&mut writer, collections)?;
         let (readers, at_hand) = match place {
             Place::Memory => (Vec::new(), Vec::new()),
@@ -180,14 +184,14 @@ fn create(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn hold(path: &Path) -> Option<fs::File> {
+fn lock_file(path: &Path) -> std::io::Result<fs::File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(name)
-        .ok()?;
+    fs::OpenOptions::new().create(true).append(true).open(name)
+}
+
+fn hold(path: &Path) -> Option<fs::File> {
+    let file = lock_file(path).ok()?;
     if file.try_lock().is_err() {
         tracing::warn!("another process has the store's file open; writes will take turns");
         return None;
