@@ -39,14 +39,14 @@ fn migrate(from: &str, to: &str) -> Ran {
     run(&["migrate", "--from", from, "--to", to])
 }
 
-fn accounts(count: usize) -> Vec<Members> {
+fn accounts(count: i32) -> Vec<Members> {
     (0..count)
         .map(|number| {
             doc! {
                 "_id": format!("account {number}"), "username": format!("user {number}"),
                 "email": format!("{number}@x.test"), "authGroup": "g",
                 "password": "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
-                "note": number as i64, "__v": 0_i32,
+                "note": i64::from(number), "__v": 0_i32,
             }
         })
         .collect()

@@ -50,7 +50,7 @@ impl File {
                     StoreError::config(format!("there is no file {}", path.display())).into(),
                 );
             }
-            let lock = if alone { Some(lock(&path)?) } else { None };
+            let lock = if alone { lock(&path)? } else { None };
             let connection = Connection::open_with_flags(
                 &path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -97,7 +97,7 @@ impl File {
                         connection,
                         tables: HashMap::new(),
                     })),
-                    _lock: Some(lock),
+                    _lock: lock,
                 });
             }
             let tables = schema::prepare(&mut connection, &declared)?;
@@ -110,7 +110,7 @@ impl File {
                 .map_err(StoreError::from)?;
             Ok(Self {
                 inner: Arc::new(Mutex::new(Inner { connection, tables })),
-                _lock: Some(lock),
+                _lock: lock,
             })
         })
         .await
@@ -142,10 +142,13 @@ fn file_of(url: &str) -> Result<PathBuf, StoreError> {
     }
 }
 
-fn lock(path: &Path) -> Result<fs::File, BulkError> {
-    let file = lock_file(path).map_err(StoreError::unavailable)?;
+/// None where no lock can be made, such as on a medium that is read-only.
+fn lock(path: &Path) -> Result<Option<fs::File>, BulkError> {
+    let Ok(file) = lock_file(path) else {
+        return Ok(None);
+    };
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(_) => Err(BulkError::InUse(path.display().to_string())),
     }
 }
@@ -226,16 +229,26 @@ fn homes(connection: &Connection, collection: &str) -> Result<Vec<Home>, StoreEr
     Ok(homes)
 }
 
-fn add(inner: &Inner, collection: &str, document: &RawDocument) -> Result<(), StoreError> {
+fn has_own_table(inner: &Inner, collection: &str) -> Result<bool, StoreError> {
+    Ok(names(&inner.connection)?
+        .iter()
+        .any(|name| name == collection))
+}
+
+/// `table` says whether the collection has one.
+fn add(
+    inner: &Inner,
+    collection: &str,
+    table: bool,
+    document: &RawDocument,
+) -> Result<(), StoreError> {
     let connection = &inner.connection;
     let text = document.get_str("_id").ok();
     if let (Some(table), Some(_)) = (inner.tables.get(collection), text) {
         // nothing counts as expired, so that nothing has to make room
         return write::insert(connection, table, document, i64::MIN);
     }
-    if let Some(id) = text
-        && names(connection)?.iter().any(|name| name == collection)
-    {
+    if let Some(id) = text.filter(|_| table) {
         connection
             .prepare_cached(&format!(
                 "INSERT INTO \"{collection}\" (id, v, expires, doc) VALUES (?1, ?2, NULL, ?3)"
@@ -274,7 +287,12 @@ fn overwrite(inner: &Inner, collection: &str, document: &RawDocument) -> Result<
             _ => {}
         }
     }
-    add(inner, collection, document)
+    add(
+        inner,
+        collection,
+        has_own_table(inner, collection)?,
+        document,
+    )
 }
 
 /// In one transaction: all of it or nothing.
@@ -457,8 +475,9 @@ impl Depot for File {
         let collection = collection.to_owned();
         self.with(move |inner| {
             transact(inner, |inner| {
+                let table = has_own_table(inner, &collection)?;
                 for document in &documents {
-                    add(inner, &collection, document)
+                    add(inner, &collection, table, document)
                         .map_err(|error| refusal(&collection, document, error))?;
                 }
                 Ok(())
