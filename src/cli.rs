@@ -1,4 +1,4 @@
-//! Commands: `serve`, `bootstrap`, `openapi`.
+//! Commands: `serve`, `bootstrap`, `openapi`, `check`, `migrate`.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -16,6 +16,7 @@ use crate::demo;
 use crate::serve;
 use crate::settings::{Listen, Settings, Severity, Sources};
 use crate::store::StoreError;
+use crate::takeover::{self, CheckArgs, MigrateArgs, Outcome, TakeoverError};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -53,15 +54,31 @@ enum Command {
     },
     /// Print the OpenAPI document.
     Openapi,
+    /// Look for what stands in the way of running on an existing database; changes nothing.
+    ///
+    /// Ends with 0 if nothing does, 2 if something does, 1 if it could not look.
+    Check(CheckArgs),
+    /// Move a whole database to another engine, while no server runs on either.
+    ///
+    /// Ends with 0 if everything arrived, 2 if the move is refused or something differs, 1 if it
+    /// could not run. After an interruption, the same command goes on.
+    Migrate(MigrateArgs),
 }
+
+/// Exit code: it ran, and something stands in the way.
+const HINDERED: u8 = 2;
 
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
     match Box::pin(execute(cli)).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Hindered) => ExitCode::from(HINDERED),
         Err(e) => {
             say(&format!("ueauth: {}", chain(&e)), true);
-            ExitCode::FAILURE
+            match e {
+                CliError::Takeover(e) if e.is_hindrance() => ExitCode::from(HINDERED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -82,6 +99,8 @@ enum CliError {
     Serve(#[from] serve::ServeError),
     #[error("{0}")]
     Api(#[from] crate::http::ApiError),
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     #[error("could not read or print")]
     Print(#[from] std::io::Error),
 }
@@ -111,7 +130,7 @@ pub fn say(text: &str, problem: bool) {
     };
 }
 
-async fn execute(cli: Cli) -> Result<(), CliError> {
+async fn execute(cli: Cli) -> Result<Outcome, CliError> {
     let mut flags = BTreeMap::new();
     for flag in &cli.set {
         let (name, value) = flag
@@ -138,14 +157,14 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
                     .insert("server.listen".to_owned(), "127.0.0.1:3000".to_owned());
             }
             let settings = Settings::load(&sources)?;
-            Box::pin(serve_command(settings)).await
+            Box::pin(serve_command(settings)).await?;
         }
         Command::Bootstrap {
             email,
             password_file,
         } => {
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
-            bootstrap(settings, &email, password_file).await
+            bootstrap(settings, &email, password_file).await?;
         }
         Command::Openapi => {
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
@@ -153,9 +172,21 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             serde_json::to_writer_pretty(std::io::stdout().lock(), &document)
                 .map_err(std::io::Error::from)?;
             say("", false);
-            Ok(())
         }
+        Command::Check(args) => {
+            let address = match args.address {
+                Some(address) => address,
+                None => Settings::load(&Sources::from_process(cli.config, flags))?
+                    .store
+                    .url
+                    .expose_secret()
+                    .to_owned(),
+            };
+            return Ok(Box::pin(takeover::check(&address, args.json)).await?);
+        }
+        Command::Migrate(args) => return Ok(Box::pin(takeover::migrate(&args)).await?),
     }
+    Ok(Outcome::Good)
 }
 
 /// Has anybody chosen an address? A file may have, so it counts as a choice.

@@ -35,3 +35,4 @@ pub mod settings;
 pub mod site;
 pub mod store;
 pub mod store_schema;
+pub mod takeover;

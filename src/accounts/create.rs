@@ -221,8 +221,11 @@ pub fn blank(app: &App, group: &str, email: String, username: String) -> Account
 /// Stands where a password hash would. It is no hash of anything, so that no password matches,
 /// and unlike the hash of a random secret it costs nothing: whoever gets one sets a password first.
 pub fn unusable(app: &App) -> String {
-    format!("unusable:{}", app.random.uuid())
+    format!("{UNUSABLE}{}", app.random.uuid())
 }
+
+/// What [`unusable`] markers begin with.
+pub const UNUSABLE: &str = "unusable:";
 
 /// Stores the person's profile and lets the caller view it.
 pub async fn add_profile(

@@ -416,6 +416,11 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// Whether a stored password is a hash that some password can match.
+pub fn is_hash(stored: &str) -> bool {
+    !matches!(Stored::parse(stored), Stored::Unusable)
+}
+
 enum Stored {
     Argon2id {
         params: Params,

@@ -162,7 +162,7 @@ impl Expiry {
 
 impl Collection {
     /// When the document ends, in milliseconds since the epoch.
-    pub(super) fn end_of(&self, document: &RawDocument) -> Option<i64> {
+    pub fn end_of(&self, document: &RawDocument) -> Option<i64> {
         self.expiry
             .iter()
             .filter_map(|rule| {

@@ -4,6 +4,7 @@
 //! writer is overwritten; [`Docs::take`] hands a document to exactly one caller. Expired documents
 //! are never returned.
 
+pub mod bulk;
 mod codec;
 mod collection;
 mod compare;
@@ -193,6 +194,11 @@ async fn connect(
             "the address of the store must begin with sqlite: or mongodb:",
         )),
     }
+}
+
+/// Whether a stored document has the shape that its type needs.
+pub fn readable<T: Document>(document: &bson::RawDocument) -> Result<(), StoreError> {
+    codec::decode::<T>(document).map(drop)
 }
 
 /// The documents of one type; cheap to clone.

@@ -6,6 +6,7 @@
 //! this server from overwriting each other, also for documents that never had a revision; the
 //! second holds against writers that know nothing of it, and their changes to other fields stay.
 
+pub mod bulk;
 mod errors;
 mod filter;
 mod indexes;
@@ -45,13 +46,10 @@ impl Mongo {
         options: &StoreOptions,
         collections: &[&'static Collection],
     ) -> Result<Self, StoreError> {
-        let settings = settings(options).await?;
-        let name = settings
-            .default_database
-            .clone()
-            .unwrap_or_else(|| "ueauth".to_owned());
-        let client = Client::with_options(settings).map_err(classify)?;
-        let database = client.database(&name);
+        let (client, database) = reach(options).await?;
+        if bulk::note(&database).await?.is_some() {
+            return Err(super::bulk::unfinished());
+        }
         let build = database
             .run_command(doc! { "buildInfo": 1 })
             .await
@@ -189,6 +187,18 @@ impl Mongo {
     }
 }
 
+/// The client and the database that the address names.
+async fn reach(options: &StoreOptions) -> Result<(Client, Database), StoreError> {
+    let settings = settings(options).await?;
+    let name = settings
+        .default_database
+        .clone()
+        .unwrap_or_else(|| "ueauth".to_owned());
+    let client = Client::with_options(settings).map_err(classify)?;
+    let database = client.database(&name);
+    Ok((client, database))
+}
+
 async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
     let mut address = ConnectionString::parse(&options.url).map_err(classify)?;
     if let Some(credential) = &mut address.credential {
@@ -214,12 +224,13 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
         .server_selection_timeout
         .get_or_insert(options.timeout);
     settings.connect_timeout.get_or_insert(options.timeout);
-    if settings.write_concern.is_none() {
-        let mut concern = WriteConcern::majority();
-        // A single server acknowledges a majority write before its journal is on disk.
-        concern.journal = Some(true);
-        settings.write_concern = Some(concern);
-    }
+    // A single server acknowledges a majority write before its journal is on disk, also if the
+    // address asks for a majority, as addresses of hosted servers do.
+    settings
+        .write_concern
+        .get_or_insert_with(WriteConcern::majority)
+        .journal
+        .get_or_insert(true);
     Ok(settings)
 }
 
@@ -557,6 +568,8 @@ impl Engine for Mongo {
     async fn purge(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for (collection, _) in self.collections.values() {
+            // or FerretDB may delete what was given a longer life meanwhile
+            let _turn = self.turn().await;
             total += self.sweep(collection).await?;
         }
         Ok(total)
@@ -572,5 +585,29 @@ impl Engine for Mongo {
 
     async fn close(&self) {
         self.client.clone().shutdown().immediate(true).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_are_journaled_unless_the_address_says_otherwise() {
+        for (query, wanted) in [
+            ("", Some(true)),
+            ("?w=majority", Some(true)),
+            ("?w=2&wtimeoutMS=5", Some(true)),
+            ("?w=1&journal=false", Some(false)),
+        ] {
+            let clock: Clock = std::sync::Arc::new(|| 0);
+            let options = StoreOptions::new(format!("mongodb://localhost/x{query}"), clock);
+            let concern = settings(&options).await.unwrap().write_concern;
+            assert_eq!(
+                concern.and_then(|concern| concern.journal),
+                wanted,
+                "{query}"
+            );
+        }
     }
 }

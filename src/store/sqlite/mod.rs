@@ -3,6 +3,7 @@
 //! One thread writes and flushes many writes at once; others read. Documents are BSON; index
 //! entries are byte strings that sort as the values do, so plain `sqlite3` can check the file.
 
+pub mod bulk;
 mod read;
 mod schema;
 mod threads;
@@ -103,6 +104,9 @@ impl Sqlite {
             lock = hold(path);
         }
         let mut writer = connect(&place, PATIENCE)?;
+        if bulk::note(&writer)?.is_some() {
+            return Err(super::bulk::unfinished());
+        }
         let tables = schema::prepare(&mut writer, collections)?;
         let (readers, at_hand) = match place {
             Place::Memory => (Vec::new(), Vec::new()),
@@ -194,18 +198,30 @@ fn create(path: &Path) -> Result<(), StoreError> {
     file.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    let fresh = !path.exists();
     file.open(path).map_err(StoreError::unavailable)?;
+    #[cfg(unix)]
+    if fresh {
+        // or a power cut may take the new file's name away with everything written to it
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(StoreError::unavailable)?;
+    }
     Ok(())
 }
 
-fn hold(path: &Path) -> Option<fs::File> {
+fn lock_file(path: &Path) -> std::io::Result<fs::File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(name)
-        .ok()?;
+    fs::OpenOptions::new().create(true).append(true).open(name)
+}
+
+fn hold(path: &Path) -> Option<fs::File> {
+    let file = lock_file(path).ok()?;
     if file.try_lock().is_err() {
         tracing::warn!("another process has the store's file open; writes will take turns");
         return None;
@@ -223,10 +239,13 @@ fn connect(place: &Place, patience: Duration) -> Result<Connection, StoreError> 
     };
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(512);
-    // FULL flushes at every commit: an acknowledged write survives a power cut.
+    // FULL flushes at every commit: an acknowledged write survives a power cut. On macOS that takes
+    // another call than elsewhere, which fullfsync asks for.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
+         PRAGMA fullfsync = ON;
+         PRAGMA checkpoint_fullfsync = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -8192;
          PRAGMA mmap_size = 268435456;

@@ -126,9 +126,30 @@ pub fn prepare(
     Ok(tables)
 }
 
+/// Whether a collection's name is also a table's.
+pub fn is_plain(name: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    !name.is_empty() && name.chars().all(plain)
+}
+
+/// The statement that creates the table of a collection's documents.
+pub fn documents_table(name: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS \"{name}\" (
+             id TEXT NOT NULL PRIMARY KEY, v INTEGER NOT NULL, expires INTEGER, doc BLOB NOT NULL);"
+    )
+}
+
+/// What an index's entries depend on, as it is noted in the file.
+pub fn definition(index: &Index) -> String {
+    format!(
+        "{ENTRY_FORMAT} {:?} {} {:?}",
+        index.keys, index.unique, index.when
+    )
+}
+
 fn grow(connection: &Connection, collection: &'static Collection) -> Result<Table, StoreError> {
-    let plain_name = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
-    if collection.name.is_empty() || !collection.name.chars().all(plain_name) {
+    if !is_plain(collection.name) {
         return Err(StoreError::config(format!(
             "the collection name {:?} has characters other than letters, digits, _ and -",
             collection.name
@@ -139,10 +160,9 @@ fn grow(connection: &Connection, collection: &'static Collection) -> Result<Tabl
         indexes: Vec::new(),
         sql: Sql::new(collection),
     };
+    connection.execute_batch(&documents_table(collection.name))?;
     connection.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS {documents} (
-             id TEXT NOT NULL PRIMARY KEY, v INTEGER NOT NULL, expires INTEGER, doc BLOB NOT NULL);
-         CREATE INDEX IF NOT EXISTS \"{name}.expires\" ON {documents} (expires)
+        "CREATE INDEX IF NOT EXISTS \"{name}.expires\" ON {documents} (expires)
              WHERE expires IS NOT NULL;
          CREATE TABLE IF NOT EXISTS {unique} (
              ix INTEGER NOT NULL, key BLOB NOT NULL, id TEXT NOT NULL, PRIMARY KEY (ix, key))
@@ -161,10 +181,7 @@ fn grow(connection: &Connection, collection: &'static Collection) -> Result<Tabl
         refresh_expiry(connection, &table)?;
     }
     for index in collection.indexes.iter().filter(|index| !index.text) {
-        let definition = format!(
-            "{ENTRY_FORMAT} {:?} {} {:?}",
-            index.keys, index.unique, index.when
-        );
+        let definition = definition(index);
         let (number, new) = declare(connection, &table, &mut known, &index.name(), &definition)?;
         let numbered = Numbered { index, number };
         if new {
@@ -179,9 +196,9 @@ fn grow(connection: &Connection, collection: &'static Collection) -> Result<Tabl
     Ok(table)
 }
 
-type Declared = HashMap<String, (i64, String)>;
+pub type Declared = HashMap<String, (i64, String)>;
 
-fn declared(connection: &Connection, collection: &Collection) -> Result<Declared, StoreError> {
+pub fn declared(connection: &Connection, collection: &Collection) -> Result<Declared, StoreError> {
     let mut statement = connection.prepare(
         "SELECT name, number, definition FROM \"ueauth.declared\" WHERE collection = ?1",
     )?;
