@@ -47,6 +47,7 @@ mod ferretdb;
 mod flow;
 mod holes;
 mod limits;
+mod matrix;
 mod observe;
 mod outage;
 mod pages;
