@@ -84,9 +84,9 @@ async fn every_route_answers_every_caller_as_written() {
     Box::pin(compare(Store::Embedded)).await;
 }
 
+/// The rules ask the store no more than other tests do there, and this takes more than a minute.
 #[tokio::test]
+#[ignore = "slow"]
 async fn every_route_answers_every_caller_as_written_on_mongodb() {
-    if std::env::var_os("UEAUTH_TEST_WRITE_MATRIX").is_none() {
-        Box::pin(compare(Store::Mongo)).await;
-    }
+    Box::pin(compare(Store::Mongo)).await;
 }

@@ -14,7 +14,7 @@ use crate::answer::send;
 pub struct Probe {
     /// Values for parameters of the path, before the usual ones.
     named: Vec<(&'static str, String)>,
-    query: &'static str,
+    query: String,
     body: Option<Value>,
     form: Option<Vec<(&'static str, String)>>,
 }
@@ -28,9 +28,9 @@ impl Probe {
         Self::default().body(body)
     }
 
-    fn asks(query: &'static str) -> Self {
+    fn asks(query: &str) -> Self {
         Self {
-            query,
+            query: query.to_owned(),
             ..Self::default()
         }
     }
@@ -167,7 +167,7 @@ impl World {
             return self.special(row, caller).await;
         }
         match row.method.as_str() {
-            "GET" => Self::reading(row),
+            "GET" => self.reading(row),
             "POST" => self.posting(row, caller).await,
             "DELETE" => self.deleting(row, caller).await,
             _ => self.changing(row, caller).await,
@@ -195,12 +195,15 @@ impl World {
         }
     }
 
-    fn reading(row: &Row) -> Probe {
+    fn reading(&self, row: &Row) -> Probe {
         match row.path.as_str() {
             "/api/account/groups" => Probe::asks("?lookup=owner@shop.test"),
             "/api/{group}/account/login/options" => Probe::asks("?lookup=cole@shop.test"),
             path if path.ends_with("/accounts/search") => Probe::asks("?q=cole"),
-            "/api/{group}/access/product/{product}/key/service" => Probe::default(),
+            "/api/{group}/access/product/{product}/key/service" => Probe::asks(&format!(
+                "?$filter=organizationId%20eq%20'{}'",
+                self.id("A")
+            )),
             _ => Probe::default(),
         }
     }
@@ -475,7 +478,24 @@ impl World {
                 let known = ["mem", "orgA", "orgB", "prod", "adm", "own"].contains(&caller.code);
                 Probe::of(self.new_notification(known.then_some(caller)).await)
             }
+            "DELETE /api/{group}/account/{id}" => {
+                self.unlock(caller).await;
+                Probe::of(caller.id.clone())
+            }
             _ => Probe::of(caller.id.clone()),
+        }
+    }
+
+    /// Takes back what people did to themselves before.
+    async fn unlock(&self, caller: &Caller) {
+        let path = format!("/api/{}/account/{}", self.tenant.group, caller.id);
+        if !matches!(
+            caller.code,
+            "none" | "oth" | "root" | "cli" | "cliA" | "key" | "lock"
+        ) {
+            let patch = replace("/userLocked", false);
+            self.by(&self.tenant.root_token, Method::PATCH, &path, patch)
+                .await;
         }
     }
 
@@ -511,19 +531,34 @@ impl World {
                     _ => probe,
                 }
             }
-            ("active", _) => Probe::sends(replace("/active", true)),
+            // what they may do would end the test, so they change nothing
+            ("active", _) => {
+                Probe::sends(replace("/active", matches!(caller.code, "own" | "root")))
+            }
             ("keys", _) => Probe::sends(replace("/config/keys", json!([]))),
-            ("owner", _) => Probe::sends(replace("/owner", self.tenant.owner.id.as_str())),
+            ("owner", _) if matches!(caller.code, "own" | "root") => {
+                Probe::sends(replace("/owner", self.tenant.owner.id.as_str()))
+            }
+            ("owner", _) => Probe::sends(replace("/owner", caller.id.as_str())),
             // whoever may do that to everybody would be gone afterwards
             ("own-blocked", _) if caller.is_broad() => {
                 Probe::of(self.new_account(None).await).body(replace("/blocked", true))
             }
             ("own-blocked", _) => Probe::of(caller.id.clone()).body(replace("/blocked", true)),
             ("own-verified", _) => Probe::of(caller.id.clone()).body(replace("/verified", true)),
-            ("type", _) => Probe::sends(replace("/type", "partner")),
+            // it is "internal" once the first has set it
+            ("type", _) if caller.code == "key" => Probe::sends(replace("/type", "other")),
+            ("type", _) => Probe::sends(replace("/type", "internal")),
             ("permissions", _) => {
                 let mut body = named("Role");
-                body["permissions"] = json!([self.id("permission")]);
+                let (product, permission) = (self.id("product"), self.id("permission"));
+                let path = format!("products/{product}/permissions/{permission}");
+                let held = self.owner(Method::GET, &path, Value::Null).await;
+                let held = format!(
+                    "{permission} {}",
+                    held["coded"].as_str().unwrap_or_default()
+                );
+                body["permissions"] = json!([held]);
                 Probe::sends(body)
             }
             ("core", "DELETE /api/{group}/organizations/{id}") => Probe::of(self.id("primary")),

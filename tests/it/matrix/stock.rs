@@ -69,8 +69,10 @@ impl World {
         let nothing = json!({"roles": [], "domains": [self.id("domain")]});
         let colleague = self.colleague.id.clone();
         self.give("A", &colleague, nothing).await;
-        let accepting =
-            json!([{"op": "replace", "path": "/acceptingProfileRequests", "value": true}]);
+        let accepting = json!([
+            {"op": "replace", "path": "/acceptingProfileRequests", "value": true},
+            {"op": "replace", "path": "/verified", "value": true},
+        ]);
         self.owner(Method::PATCH, &format!("account/{colleague}"), accepting)
             .await;
         let group = self.tenant.group.clone();
