@@ -51,6 +51,7 @@ mod matrix;
 mod observe;
 mod outage;
 mod pages;
+mod quirks;
 mod routes;
 mod server;
 mod sign_in;

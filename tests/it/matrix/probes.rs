@@ -136,8 +136,7 @@ impl World {
             ("id", "roles") if in_organization => self.id("custom role"),
             ("role", _) | ("id", "roles") => self.id("role"),
             ("id", "permissions") => self.id("permission"),
-            ("id", "client") => self.id("client"),
-            ("clientId", "reg") => self.id("client"),
+            ("id", "client") | ("clientId", "reg") => self.id("client"),
             ("clientId", _) => self.id("service"),
             ("id", "key") => self.id("key"),
             ("id", "account" | "user" | "profiles") | ("account_id", _) => {
@@ -147,8 +146,7 @@ impl World {
             ("id", "profile") => self.id("org profile"),
             ("id", "request" | "snapshot") => self.id("request"),
             ("id", "access") => self.id("access"),
-            ("sor", _) => "received".to_owned(),
-            ("gor", _) => "received".to_owned(),
+            ("sor" | "gor", _) => "received".to_owned(),
             ("target", _) => "ui".to_owned(),
             ("prettyName", _) => "vacant".to_owned(),
             ("uid" | "file" | "folder", _) => "nothing".to_owned(),
@@ -302,12 +300,13 @@ impl World {
         let roles = |list: Value| json!({"roles": list});
         match row.route().as_str() {
             "PATCH /api/group/{id}" => Probe::sends(replace("/primaryEmail", "help@shop.test")),
-            "PUT /api/{group}/updatecore" => Probe::sends(json!({})),
             "PATCH /api/{group}/account/{id}" => {
                 let id = self.new_account(None).await;
                 Probe::of(id).body(replace("/username", unique("renamed")))
             }
-            "PUT /api/{group}/account/codes" => Probe::sends(json!({})),
+            "PUT /api/{group}/updatecore" | "PUT /api/{group}/account/codes" => {
+                Probe::sends(json!({}))
+            }
             "PUT /api/{group}/account/panic" => Probe::sends(json!({"email": caller.email})),
             "PUT /api/{group}/account/recover" => {
                 Probe::sends(json!({"email": self.colleague.email, "password": "N3w!passw0rd"}))
@@ -333,11 +332,12 @@ impl World {
             "PUT /api/{group}/organization/{org}/accounts" => {
                 Probe::sends(json!([self.new_account(None).await]))
             }
-            "PATCH /api/{group}/organizations/{id}" => Probe::sends(replace("/description", "new")),
+            "PATCH /api/{group}/organizations/{id}" | "PATCH /api/{group}/products/{id}" => {
+                Probe::sends(replace("/description", "new"))
+            }
             "PATCH /api/{group}/organizations/{org}/domains/{id}" => {
                 Probe::of(self.new_domain().await).body(replace("/description", "new"))
             }
-            "PATCH /api/{group}/products/{id}" => Probe::sends(replace("/description", "new")),
             "PATCH /api/{group}/products/{product}/roles/{id}" => {
                 Probe::of(self.new_role("product").await).body(replace("/description", "new"))
             }
@@ -380,7 +380,6 @@ impl World {
 
     async fn deleting(&self, row: &Row, caller: &Caller) -> Probe {
         match row.path.as_str() {
-            "/api/group/{id}/alias-dns/{target}" => Probe::default(),
             "/api/{group}/account/{id}" => Probe::of(self.new_account(None).await),
             "/api/{group}/client/{id}" => Probe::of(self.new_client().await),
             "/api/{group}/access/client/{id}/product/{product}" => {
@@ -400,7 +399,9 @@ impl World {
             "/api/{group}/organizations/{id}" if caller.is_broad() => {
                 Probe::of(self.new_organization().await.0)
             }
-            "/api/{group}/organizations/{id}" => Probe::default(),
+            "/api/{group}/organizations/{id}"
+            | "/api/group/{id}/alias-dns/{target}"
+            | "/api/{group}/profile" => Probe::default(),
             "/api/{group}/organizations/{org}/domains/{id}" => Probe::of(self.new_domain().await),
             "/api/{group}/products/{id}" => Probe::of(self.new_product().await),
             "/api/{group}/products/{product}/permissions" => {
@@ -423,7 +424,6 @@ impl World {
             | "/api/{group}/organization/{org}/notification/{id}" => {
                 Probe::of(self.new_notification(None).await)
             }
-            "/api/{group}/profile" => Probe::default(),
             "/api/{group}/profile/access/{id}" => Probe::of(self.new_access(&self.friend).await),
             "/api/{group}/profile/request/{id}" | "/api/{group}/profile/snapshot/{id}" => {
                 Probe::of(self.new_request(&self.friend).await)

@@ -67,10 +67,9 @@ impl Table {
             if text.is_empty() || text.starts_with('#') || text == heading {
                 continue;
             }
-            let (cells, name) = text
-                .find(char::is_alphabetic)
-                .map(|at| text.split_at(at))
-                .unwrap_or_else(|| panic!("no route in {text:?}"));
+            let at = text.find(char::is_alphabetic);
+            let at = at.unwrap_or_else(|| panic!("no route in {text:?}"));
+            let (cells, name) = text.split_at(at);
             let cells = cells
                 .split_whitespace()
                 .map(|cell| {
