@@ -100,10 +100,24 @@ async fn operate_in_organization(ctx: Ctx) -> ApiResult<Reply> {
     let organization = organizations::rules::known_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     if ctx.caller.sub() != Some(id) {
+        may_operate_on_others(&ctx)?;
         ctx.own_organization(&organization.id)?;
     }
     let account = members::find(&ctx.app, &organization, id).await?;
     run(&ctx, &account).await
+}
+
+/// What every member may do about the own account is no leave to do it to other members.
+fn may_operate_on_others(ctx: &Ctx) -> ApiResult<()> {
+    let allowed = ctx.holds_fully_here("operations", "create")
+        || ctx.holds_fully_here("operations-user", "create")
+        || ctx.holds_here("operations-user-organization", "create")
+        || ctx.rights.root_user;
+    if allowed {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden(""))
+    }
 }
 
 /// The operations that both paths know.

@@ -152,7 +152,7 @@ async fn backing(
     client: &Client,
     grant: &str,
     account: &str,
-    session: Option<(&str, bool)>,
+    (session, ends_with_session): (Option<&str>, bool),
 ) -> ApiResult<Option<Backing>> {
     let group = ctx.group_id()?;
     let accounts = ctx.app.store.of::<Account>();
@@ -161,8 +161,8 @@ async fn backing(
         account,
         client: &client.id,
         grant,
-        session: session.map(|(uid, _)| uid),
-        ends_with_session: session.is_some_and(|(_, ends_with_it)| ends_with_it),
+        session,
+        ends_with_session,
     };
     let person = async { accounts.read(account).await.map_err(ApiError::from) };
     let (grant, person) = tokio::try_join!(grants::behind(&ctx.app, ties), person)?;
@@ -209,10 +209,7 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     if code.client_id != client.id || code.exp <= now {
         return Err(errors::invalid_grant());
     }
-    let session = code
-        .session_uid
-        .as_deref()
-        .map(|uid| (uid, code.expires_with_session));
+    let session = (code.session_uid.as_deref(), code.expires_with_session);
     let Some(Backing { grant, account }) =
         backing(ctx, client, &code.grant_id, &code.account_id, session).await?
     else {
@@ -433,10 +430,7 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
     if old.client_id != client.id || old.exp <= now {
         return Err(errors::invalid_grant());
     }
-    let session = old
-        .session_uid
-        .as_deref()
-        .map(|uid| (uid, old.expires_with_session));
+    let session = (old.session_uid.as_deref(), old.expires_with_session);
     let Some(Backing { grant, account }) =
         backing(ctx, client, &old.grant_id, &old.account_id, session).await?
     else {

@@ -10,9 +10,13 @@ use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
 use crate::oidc::issue::{self, AccessParams, Subject};
+use crate::permissions::rules::of_product;
 use crate::product_keys::{ProductKey, rules, services};
 use crate::products::Product;
+use crate::roles::Role;
+use crate::roles::routes::holds;
 use crate::route;
+use crate::store::{any_of, or};
 
 const TYPE: &str = "Product Keys";
 
@@ -68,6 +72,36 @@ fn roles(body: &Json) -> ApiResult<Option<Vec<String>>> {
     }
 }
 
+/// Keys of a core product act on the group: who manages those of one organization passes on no
+/// rights that are not the own.
+async fn within_own_rights(ctx: &Ctx, product: &Product, roles: &[String]) -> ApiResult<()> {
+    if !ctx.rights.own || !product.core {
+        return Ok(());
+    }
+    let named = or([
+        any_of("_id", roles.to_vec()),
+        any_of("codedId", roles.to_vec()),
+    ]);
+    let given = ctx
+        .app
+        .store
+        .of::<Role>()
+        .find(of_product(product).and(named))
+        .await?;
+    let mut permissions = given.iter().flat_map(|r| &r.permissions);
+    if permissions.all(|p| holds(ctx, product, p)) {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden(
+            "A key can only have permissions of this product that you have",
+        ))
+    }
+}
+
+fn held(service: &Client) -> &[String] {
+    service.access.as_ref().map_or(&[], |a| a.roles.as_slice())
+}
+
 async fn create_service(ctx: Ctx) -> ApiResult<Reply> {
     let product = product(&ctx)?;
     let body = ctx.req.json();
@@ -87,6 +121,7 @@ async fn create_service(ctx: Ctx) -> ApiResult<Reply> {
     let roles = roles(&body)?;
     if let Some(roles) = &roles {
         check_roles(&ctx, &new, product, roles).await?;
+        within_own_rights(&ctx, product, roles).await?;
     }
     let made = services::create(&ctx.app, tenant, product, new, roles).await?;
     reply::created(TYPE, services::made(&made))
@@ -110,6 +145,7 @@ async fn set_roles(ctx: Ctx) -> ApiResult<Reply> {
     let roles =
         roles(&ctx.req.json())?.ok_or_else(|| ApiError::bad_request("roles is required"))?;
     check_roles(&ctx, &service, product, &roles).await?;
+    within_own_rights(&ctx, product, &roles).await?;
     let changed = services::set_roles(&ctx.app, ctx.tenant()?, product, id, &roles)
         .await?
         .ok_or_else(|| ApiError::missing(id))?;
@@ -157,6 +193,7 @@ async fn create(ctx: Ctx) -> ApiResult<Reply> {
     if own.is_some() && service.payload.initialized_org_context.as_deref() != own {
         return Err(ApiError::forbidden(""));
     }
+    within_own_rights(&ctx, product, held(&service)).await?;
     let claims = claims(&ctx, &service).await?;
     let author = ctx.caller.author();
     let out = rules::create(&ctx.app, product, &service, &claims, &author, &body).await?;
@@ -180,6 +217,7 @@ async fn read(ctx: Ctx) -> ApiResult<Reply> {
 async fn rotate(ctx: Ctx) -> ApiResult<Reply> {
     let record = find(&ctx).await?;
     let service = service(&ctx, &record.client_id).await?;
+    within_own_rights(&ctx, product(&ctx)?, held(&service)).await?;
     let claims = claims(&ctx, &service).await?;
     let author = ctx.caller.author();
     let out = rules::rotate(&ctx.app, &record, &service, &claims, &author).await?;

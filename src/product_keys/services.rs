@@ -11,7 +11,6 @@ use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
-use crate::number::Number;
 use crate::oidc::records::{ClientCredentials, Record};
 use crate::product_keys::ProductKey;
 use crate::products::Product;
@@ -103,7 +102,6 @@ pub fn build(
     let name = format!("KEYS - {} {name}", product.name);
     let mut client = clients::own(app, tenant.id(), name, "none");
     let metadata = &mut client.payload;
-    metadata.client_id_issued_at = Some(Number::Int(app.now_ms()));
     metadata.associated_product = Some(product.id.clone());
     metadata.initialized_org_context = organization;
     metadata.client_label = Some(LABEL.to_owned());

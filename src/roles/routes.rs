@@ -171,7 +171,7 @@ async fn change_custom(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 /// Has the caller the permission (`"<id> <coded>"`) of a core product, or a wider one?
-fn holds(ctx: &Ctx, product: &Product, permission: &str) -> bool {
+pub fn holds(ctx: &Ctx, product: &Product, permission: &str) -> bool {
     let Some((target, action)) = permission
         .split_once(' ')
         .and_then(|(_, coded)| coded.split_once("::"))

@@ -38,11 +38,25 @@ impl Drop for Application {
 async fn answer(mut stream: TcpStream) {
     let mut request = Vec::new();
     let mut part = [0; 1024];
-    while !request.ends_with(b"\r\n\r\n") {
+    while !is_whole(&request) {
         match stream.read(&mut part).await {
             Ok(read) if read > 0 => request.extend(part.iter().take(read)),
             _ => return,
         }
     }
     let _ = stream.write_all(ANSWER).await;
+}
+
+/// Has the request come with all of the body that its head announces?
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, _)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.split("content-length:").nth(1).unwrap_or("0");
+    let length = length
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok());
+    request.len() >= head.len() + 4 + length.unwrap_or(0)
 }

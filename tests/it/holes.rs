@@ -25,11 +25,11 @@ const OPERATORS: [&str; 6] = [
     "1",
 ];
 
-async fn call(server: &Server, method: Method, path: &str, token: &str, body: Value) -> Answer {
+pub async fn call(server: &Server, method: Method, path: &str, token: &str, body: Value) -> Answer {
     send(to(server, method, path).bearer_auth(token).json(&body)).await
 }
 
-async fn get(server: &Server, path: &str, token: &str) -> Answer {
+pub async fn get(server: &Server, path: &str, token: &str) -> Answer {
     send(to(server, Method::GET, path).bearer_auth(token)).await
 }
 
@@ -38,7 +38,7 @@ async fn set_password(server: &Server, tenant: &Tenant, token: &str) -> Answer {
     call(server, Method::POST, &path, token, json!({"password": NEW})).await
 }
 
-async fn open(address: &str) -> Documents {
+pub async fn open(address: &str) -> Documents {
     let options = StoreOptions::new(address, Arc::new(|| SystemClock.now()));
     let opened = Documents::open(&options, &ueauth::app::collections()).await;
     opened.expect("the store")
@@ -54,7 +54,7 @@ pub async fn behind_its_back(server: &mut Server, change: impl AsyncFnOnce(&Docu
 }
 
 /// Puts a token as it is mailed into the store.
-async fn mail(server: &mut Server, tenant: &Tenant, purpose: Purpose) -> String {
+pub async fn mail(server: &mut Server, tenant: &Tenant, purpose: Purpose) -> String {
     let token = format!("mailed-{}", rand::random::<u128>());
     let now = SystemClock.now() / 1000;
     let payload = InitialAccessToken {
@@ -82,7 +82,7 @@ async fn mail(server: &mut Server, tenant: &Tenant, purpose: Purpose) -> String 
 }
 
 /// A token of a client for an audience, asked for on a host.
-async fn client_token(
+pub async fn client_token(
     server: &Server,
     tenant: &Tenant,
     client: &Value,
@@ -104,7 +104,7 @@ async fn client_token(
 }
 
 /// Makes an organization; answers its id and that of its first domain.
-async fn organization(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
+pub async fn organization(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
     let body = json!({"name": name, "description": name, "contactEmail": "a@shop.test", "type": "customer"});
     let made = tenant
         .api(server, Method::POST, "organizations", Some(body), 201)
@@ -114,7 +114,7 @@ async fn organization(server: &Server, tenant: &Tenant, name: &str) -> (String, 
 }
 
 /// The id of a seeded role and of its product.
-async fn role(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
+pub async fn role(server: &Server, tenant: &Tenant, name: &str) -> (String, String) {
     let roles = tenant.api(server, Method::GET, "roles", None, 200).await;
     let mut list = roles["data"].as_array().expect("a list").iter();
     let found = list
@@ -472,7 +472,7 @@ on_both_stores! {
 }
 
 /// Sends a form to an endpoint of the provider as a confidential client.
-async fn at_provider(
+pub async fn at_provider(
     server: &Server,
     tenant: &Tenant,
     client: &Value,

@@ -56,7 +56,7 @@ impl Tenant {
     ) -> Self {
         let email = format!("owner@{name}.test");
         let password = "Own3r!pass".to_owned();
-        let (group, token) = pending(server, name, &email).await;
+        let (group, token) = register(server, name, &email, Some(&root_token)).await;
         let account = json!({"email": email, "username": email, "password": password});
         let activated = call(
             server,
@@ -208,6 +208,15 @@ impl Tenant {
 
 /// Registers a group that waits for its owner; answers its id and the activation token.
 pub async fn pending(server: &Server, name: &str, owner: &str) -> (String, String) {
+    register(server, name, owner, None).await
+}
+
+async fn register(
+    server: &Server,
+    name: &str,
+    owner: &str,
+    token: Option<&str>,
+) -> (String, String) {
     let site = format!("https://{name}.test");
     let group = json!({
         "name": format!("The {name}"), "prettyName": name, "owner": owner,
@@ -215,7 +224,7 @@ pub async fn pending(server: &Server, name: &str, owner: &str) -> (String, Strin
         "primaryTOS": format!("{site}/tos"), "primaryPrivacyPolicy": format!("{site}/privacy"),
         "locked": false,
     });
-    let created = call(server, Method::POST, "/api/group", None, Some(group), 201).await;
+    let created = call(server, Method::POST, "/api/group", token, Some(group), 201).await;
     (
         text(&created["data"]["id"]).to_owned(),
         text(&created["data"]["initialAccessToken"]).to_owned(),

@@ -1,0 +1,616 @@
+//! The request of each row: good enough that only the caller decides about the answer.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::callers::Caller;
+use super::stock::unique;
+use super::table::Row;
+use super::world::World;
+use crate::answer::send;
+
+/// What goes into a request besides the credential.
+#[derive(Default)]
+pub struct Probe {
+    /// Values for parameters of the path, before the usual ones.
+    named: Vec<(&'static str, String)>,
+    query: String,
+    body: Option<Value>,
+    form: Option<Vec<(&'static str, String)>>,
+}
+
+impl Probe {
+    fn of(id: String) -> Self {
+        Self::default().with("id", id)
+    }
+
+    fn sends(body: Value) -> Self {
+        Self::default().body(body)
+    }
+
+    fn asks(query: &str) -> Self {
+        Self {
+            query: query.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Self {
+        self.named.push((name, value));
+        self
+    }
+
+    fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    fn form(pairs: &[(&'static str, &str)]) -> Self {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Self {
+            form: Some(pairs.collect()),
+            ..Self::default()
+        }
+    }
+}
+
+fn replace(path: &str, value: impl Into<Value>) -> Value {
+    json!([{"op": "replace", "path": path, "value": value.into()}])
+}
+
+fn operation(name: &str) -> Value {
+    json!({"operation": name})
+}
+
+fn named(what: &str) -> Value {
+    json!({"name": unique(what), "description": "d"})
+}
+
+fn permission() -> Value {
+    json!({"target": unique("target"), "action": "read"})
+}
+
+impl World {
+    /// Asks for each caller; the statuses in the order of the columns.
+    pub async fn ask(&self, row: &Row) -> Vec<u16> {
+        let mut cells = Vec::new();
+        for caller in &self.callers {
+            let probe = Box::pin(self.probe(row, caller)).await;
+            cells.push(self.send(row, caller, probe).await);
+        }
+        cells
+    }
+
+    async fn send(&self, row: &Row, caller: &Caller, probe: Probe) -> u16 {
+        let path = self.fill(row, &probe);
+        let method: Method = row.method.parse().expect("a method");
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.server.url));
+        let at_provider = matches!(
+            row.path.as_str(),
+            "/{group}/token" | "/{group}/token/introspection" | "/{group}/token/revocation"
+        );
+        request = match (&caller.secret, &caller.token) {
+            (Some(secret), _) if at_provider => request.basic_auth(&caller.id, Some(secret)),
+            (_, Some(token)) => request.bearer_auth(token),
+            (_, None) => request,
+        };
+        if let Some(context) = &caller.context {
+            request = request.header("x-org-context", context);
+        }
+        if let Some(body) = &probe.body {
+            request = request.json(body);
+        }
+        if let Some(form) = &probe.form {
+            request = request.form(form);
+        }
+        send(request).await.status
+    }
+
+    fn fill(&self, row: &Row, probe: &Probe) -> String {
+        let mut before = "";
+        let mut out = Vec::new();
+        for segment in row.path.split('/') {
+            let parameter = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+            let value = parameter.map(|name| {
+                let given = probe.named.iter().find(|(other, _)| *other == name);
+                given.map_or_else(|| self.usual(row, before, name), |(_, value)| value.clone())
+            });
+            out.push(value.unwrap_or_else(|| segment.to_owned()));
+            before = segment;
+        }
+        format!("{}{}", out.join("/"), probe.query)
+    }
+
+    /// What a parameter stands for, by its name and the segment before it.
+    fn usual(&self, row: &Row, before: &str, name: &str) -> String {
+        let in_organization = row.path.contains("/{org}/");
+        match (name, before) {
+            ("group", _) | ("id", "group") => self.id("group"),
+            ("org", _) | ("id", "organizations") => self.id("A"),
+            ("product", _) | ("id", "products") => self.id("product"),
+            ("domain", _) | ("id", "domains") => self.id("domain"),
+            ("id", "roles") if in_organization => self.id("custom role"),
+            ("role", _) | ("id", "roles") => self.id("role"),
+            ("id", "permissions") => self.id("permission"),
+            ("id", "client") | ("clientId", "reg") => self.id("client"),
+            ("clientId", _) => self.id("service"),
+            ("id", "key") => self.id("key"),
+            ("id", "account" | "user" | "profiles") | ("account_id", _) => {
+                self.colleague.id.clone()
+            }
+            ("id", "notification") => self.id("notification"),
+            ("id", "profile") => self.id("org profile"),
+            ("id", "request" | "snapshot") => self.id("request"),
+            ("id", "access") => self.id("access"),
+            ("sor" | "gor", _) => "received".to_owned(),
+            ("target", _) => "ui".to_owned(),
+            ("prettyName", _) => "vacant".to_owned(),
+            ("uid" | "file" | "folder", _) => "nothing".to_owned(),
+            _ => panic!("say what {{{name}}} in {} stands for", row.path),
+        }
+    }
+
+    async fn probe(&self, row: &Row, caller: &Caller) -> Probe {
+        if !row.path.starts_with("/api/") {
+            return self.at_provider(row);
+        }
+        if row.variant == "own" {
+            return self.about_own(row, caller).await;
+        }
+        if !row.variant.is_empty() {
+            return self.special(row, caller).await;
+        }
+        match row.method.as_str() {
+            "GET" => self.reading(row),
+            "POST" => self.posting(row, caller).await,
+            "DELETE" => self.deleting(row, caller).await,
+            _ => self.changing(row, caller).await,
+        }
+    }
+
+    fn at_provider(&self, row: &Row) -> Probe {
+        let metadata =
+            || json!({"client_name": unique("New"), "redirect_uris": ["https://new.test/cb"]});
+        match row.route().as_str() {
+            "POST /{group}/token" => Probe::form(&[("grant_type", "client_credentials")]),
+            "POST /{group}/token/introspection" | "POST /{group}/token/revocation" => {
+                Probe::form(&[("token", "nothing")])
+            }
+            "POST /{group}/token/initial-access" | "POST /{group}/token/simple-iat" => {
+                Probe::sends(json!({}))
+            }
+            "POST /{group}/reg" => Probe::sends(metadata()),
+            "PUT /{group}/reg/{clientId}" => {
+                let mut body = metadata();
+                body["client_id"] = json!(self.id("client"));
+                Probe::sends(body)
+            }
+            _ => Probe::default(),
+        }
+    }
+
+    fn reading(&self, row: &Row) -> Probe {
+        match row.path.as_str() {
+            "/api/account/groups" => Probe::asks("?lookup=owner@shop.test"),
+            "/api/{group}/account/login/options" => Probe::asks("?lookup=cole@shop.test"),
+            path if path.ends_with("/accounts/search") => Probe::asks("?q=cole"),
+            "/api/{group}/access/product/{product}/key/service" => Probe::asks(&format!(
+                "?$filter=organizationId%20eq%20'{}'",
+                self.id("A")
+            )),
+            _ => Probe::default(),
+        }
+    }
+
+    async fn posting(&self, row: &Row, caller: &Caller) -> Probe {
+        let a = || self.id("A");
+        match row.path.as_str() {
+            "/api/init" => Probe::sends(
+                json!({"setupCode": self.server.root.setup_code, "password": "N3w!passw0rd"}),
+            ),
+            "/api/group" => {
+                let name = unique("new");
+                Probe::sends(json!({
+                    "name": name, "prettyName": name, "owner": "o@new.test", "primaryEmail": "o@new.test",
+                    "primaryDomain": "https://new.test", "primaryTOS": "https://new.test/t", "primaryPrivacyPolicy": "https://new.test/p",
+                }))
+            }
+            "/api/group/{id}/alias-dns" => Probe::sends(json!({"aliasDnsUi": "ui.shop.test"})),
+            "/api/plugins/global/notifications" => Probe::sends(
+                json!({"enabled": true, "notificationServiceUri": self.service.url, "currentVersion": self.version().await}),
+            ),
+            path if path.starts_with("/api/plugins/global/") => {
+                Probe::sends(json!({"enabled": false, "currentVersion": self.version().await}))
+            }
+            "/api/{group}/account" => {
+                let email = format!("{}@shop.test", unique("new"));
+                Probe::sends(json!({"email": email, "username": email, "password": "N3w!passw0rd"}))
+            }
+            "/api/{group}/accounts" => {
+                Probe::sends(json!([{"email": format!("{}@shop.test", unique("new"))}]))
+            }
+            "/api/{group}/account/start-recovery" => {
+                let codes: Vec<_> = (0..10).map(|number| format!("code{number}")).collect();
+                Probe::sends(json!({"email": self.colleague.email, "codes": codes}))
+            }
+            "/api/{group}/setpass" => Probe::sends(json!({"password": "N3w!passw0rd"})),
+            "/api/{group}/operations" => Probe::sends(operation("rotate_cookie_keys")),
+            "/api/{group}/operations/client/{id}" => {
+                Probe::of(self.new_client().await).body(operation("rotate_secret"))
+            }
+            "/api/{group}/operations/user/{id}" => {
+                Probe::of(self.new_account(None).await).body(operation("generate_password"))
+            }
+            "/api/{group}/operations/organization/{org}/user/{id}" => {
+                Probe::sends(operation("password_reset"))
+            }
+            "/api/{group}/operations/reset-user-password"
+            | "/api/{group}/operations/resend-verify-email" => {
+                Probe::sends(json!({"email": self.colleague.email}))
+            }
+            "/api/{group}/notification" | "/api/{group}/organization/{org}/notification" => {
+                Probe::sends(self.message(None))
+            }
+            "/api/{group}/organizations" => Probe::sends(
+                json!({"name": unique("Org"), "description": "d", "contactEmail": "a@org.test", "type": "customer"}),
+            ),
+            "/api/{group}/organizations/{org}/domains" => Probe::sends(named("Domain")),
+            "/api/{group}/products" => {
+                Probe::sends(json!({"name": unique("Product"), "description": "d", "type": "app"}))
+            }
+            "/api/{group}/products/{product}/roles" => Probe::sends(named("Role")),
+            "/api/{group}/products/{product}/permission" => Probe::sends(permission()),
+            "/api/{group}/products/{product}/permissions" => Probe::sends(json!([permission()])),
+            "/api/{group}/access/product/{product}/key/service" => {
+                Probe::sends(json!({"name": unique("Service"), "organizationId": a()}))
+            }
+            "/api/{group}/access/product/{product}/key" => {
+                Probe::sends(json!({"name": unique("Key"), "clientId": self.id("service")}))
+            }
+            "/api/{group}/profile" => {
+                Probe::sends(json!({"accountId": caller.id, "givenName": "Ann"}))
+            }
+            "/api/{group}/profile/request/{account_id}" => {
+                Probe::sends(json!({"type": "access", "requestDetails": "please"}))
+            }
+            "/api/{group}/organization/{org}/profiles" => {
+                let account = self.new_account(Some("A")).await;
+                Probe::sends(json!({"accountId": account, "givenName": "Ann"}))
+            }
+            "/api/{group}/organizations/{org}/profiles/account/{id}" => {
+                Probe::sends(json!({"request": "remain"}))
+            }
+            "/api/{group}/notification/process" => Probe::sends(json!({})),
+            path => panic!("say what {} sends to {path}", caller.code),
+        }
+    }
+
+    async fn version(&self) -> Value {
+        let token = &self.tenant.root_token;
+        self.by(token, Method::GET, "/api/plugins/global", Value::Null)
+            .await["version"]
+            .clone()
+    }
+
+    async fn changing(&self, row: &Row, caller: &Caller) -> Probe {
+        let roles = |list: Value| json!({"roles": list});
+        match row.route().as_str() {
+            "PATCH /api/group/{id}" => Probe::sends(replace("/primaryEmail", "help@shop.test")),
+            "PATCH /api/{group}/account/{id}" => {
+                let id = self.new_account(None).await;
+                Probe::of(id).body(replace("/username", unique("renamed")))
+            }
+            "PUT /api/{group}/updatecore" | "PUT /api/{group}/account/codes" => {
+                Probe::sends(json!({}))
+            }
+            "PUT /api/{group}/account/panic" => Probe::sends(json!({"email": caller.email})),
+            "PUT /api/{group}/account/recover" => {
+                Probe::sends(json!({"email": self.colleague.email, "password": "N3w!passw0rd"}))
+            }
+            "PUT /api/{group}/access/client/{id}/product/{product}" => {
+                Probe::of(self.new_client().await).body(roles(json!([self.id("role")])))
+            }
+            "PUT /api/{group}/access/organization/{org}/account/{id}" => {
+                Probe::of(self.new_account(Some("A")).await)
+                    .body(json!({"roles": [], "domains": []}))
+            }
+            "PUT /api/{group}/access/organization/{org}/accounts" => self.bulk().await,
+            "PUT /api/{group}/access/organizations/{org}/terms" => {
+                Probe::sends(json!({"action": "accept"}))
+            }
+            "PUT /api/{group}/organization/{org}/account" => {
+                let email = format!("{}@shop.test", unique("known"));
+                let body =
+                    json!({"email": email, "username": email, "password": format!("{email}!1")});
+                self.owner(Method::POST, "account", body).await;
+                Probe::sends(json!({"email": email}))
+            }
+            "PUT /api/{group}/organization/{org}/accounts" => {
+                Probe::sends(json!([self.new_account(None).await]))
+            }
+            "PATCH /api/{group}/organizations/{id}" | "PATCH /api/{group}/products/{id}" => {
+                Probe::sends(replace("/description", "new"))
+            }
+            "PATCH /api/{group}/organizations/{org}/domains/{id}" => {
+                Probe::of(self.new_domain().await).body(replace("/description", "new"))
+            }
+            "PATCH /api/{group}/products/{product}/roles/{id}" => {
+                Probe::of(self.new_role("product").await).body(replace("/description", "new"))
+            }
+            "PUT /api/{group}/organizations/{org}/products/{product}/roles" => {
+                Probe::sends(named("Custom"))
+            }
+            "PATCH /api/{group}/organizations/{org}/products/{product}/roles/{id}" => {
+                Probe::of(self.new_custom_role().await).body(replace("/description", "new"))
+            }
+            "PUT /api/{group}/access/product/{product}/key/service/{clientId}" => {
+                let service = self.new_service().await;
+                Probe::default()
+                    .with("clientId", service)
+                    .body(roles(json!([self.id("role")])))
+            }
+            "PUT /api/{group}/access/product/{product}/key/{id}" => {
+                Probe::of(self.new_key().await.1)
+            }
+            "PUT /api/{group}/notification/{id}/process" => Probe::default(),
+            "PATCH /api/{group}/profile" => Probe::sends(replace("/givenName", "Bea")),
+            "PATCH /api/{group}/profile/request/{id}" => {
+                Probe::of(self.new_request(&self.friend).await).body(json!({"action": "denied"}))
+            }
+            "PATCH /api/{group}/organization/{org}/profile/{id}" => {
+                Probe::of(self.fresh_org_profile().await).body(replace("/givenName", "Bea"))
+            }
+            route => panic!("say what {} sends to {route}", caller.code),
+        }
+    }
+
+    async fn bulk(&self) -> Probe {
+        let account = self.new_account(Some("A")).await;
+        Probe::sends(json!({"accounts": [account], "domains": [self.id("domain")]}))
+    }
+
+    async fn fresh_org_profile(&self) -> String {
+        let account = self.new_account(Some("A")).await;
+        self.new_org_profile(&account).await
+    }
+
+    async fn deleting(&self, row: &Row, caller: &Caller) -> Probe {
+        match row.path.as_str() {
+            "/api/{group}/account/{id}" => Probe::of(self.new_account(None).await),
+            "/api/{group}/client/{id}" => Probe::of(self.new_client().await),
+            "/api/{group}/access/client/{id}/product/{product}" => {
+                let (client, product) = (self.new_client().await, self.id("product"));
+                let path = format!("access/client/{client}/product/{product}");
+                self.owner(Method::PUT, &path, json!({"roles": []})).await;
+                Probe::of(client)
+            }
+            "/api/{group}/access/organization/{org}/account/{id}" => {
+                Probe::of(self.new_account(Some("A")).await)
+            }
+            "/api/{group}/access/organization/{org}/accounts" => self.bulk().await,
+            "/api/{group}/organization/{org}/accounts" => {
+                Probe::sends(json!([self.new_account(Some("A")).await]))
+            }
+            // whoever acts in one organization only is asked about that one
+            "/api/{group}/organizations/{id}" if caller.is_broad() => {
+                Probe::of(self.new_organization().await.0)
+            }
+            "/api/{group}/organizations/{id}"
+            | "/api/group/{id}/alias-dns/{target}"
+            | "/api/{group}/profile" => Probe::default(),
+            "/api/{group}/organizations/{org}/domains/{id}" => Probe::of(self.new_domain().await),
+            "/api/{group}/products/{id}" => Probe::of(self.new_product().await),
+            "/api/{group}/products/{product}/permissions" => {
+                Probe::sends(json!([self.new_permission("product").await]))
+            }
+            "/api/{group}/products/{product}/permissions/{id}" => {
+                Probe::of(self.new_permission("product").await)
+            }
+            "/api/{group}/products/{product}/roles/{id}" => {
+                Probe::of(self.new_role("product").await)
+            }
+            "/api/{group}/organizations/{org}/products/{product}/roles/{id}" => {
+                Probe::of(self.new_custom_role().await)
+            }
+            "/api/{group}/access/product/{product}/key/service/{clientId}" => {
+                Probe::default().with("clientId", self.new_service().await)
+            }
+            "/api/{group}/access/product/{product}/key/{id}" => Probe::of(self.new_key().await.1),
+            "/api/{group}/notification/{id}"
+            | "/api/{group}/organization/{org}/notification/{id}" => {
+                Probe::of(self.new_notification(None).await)
+            }
+            "/api/{group}/profile/access/{id}" => Probe::of(self.new_access(&self.friend).await),
+            "/api/{group}/profile/request/{id}" | "/api/{group}/profile/snapshot/{id}" => {
+                Probe::of(self.new_request(&self.friend).await)
+            }
+            "/api/{group}/organization/{org}/profile/{id}" => {
+                Probe::of(self.fresh_org_profile().await)
+            }
+            path => panic!("say what {} deletes at {path}", caller.code),
+        }
+    }
+
+    /// Requests about what is the caller's own, as far as the caller can have such a thing.
+    async fn about_own(&self, row: &Row, caller: &Caller) -> Probe {
+        let token = caller.token.as_deref().unwrap_or_default();
+        match row.route().as_str() {
+            "PATCH /api/{group}/account/{id}" => {
+                Probe::of(caller.id.clone()).body(replace("/acceptingProfileRequests", true))
+            }
+            "POST /api/{group}/operations/client/{id}" => {
+                Probe::of(caller.id.clone()).body(operation("rotate_secret"))
+            }
+            "POST /api/{group}/operations/user/{id}" => {
+                Probe::of(caller.id.clone()).body(operation("generate_password"))
+            }
+            "POST /api/{group}/operations/organization/{org}/user/{id}" => {
+                Probe::of(caller.id.clone()).body(operation("password_reset"))
+            }
+            "POST /api/{group}/organizations/{org}/profiles/account/{id}" => {
+                self.keep_about(caller).await;
+                Probe::of(caller.id.clone()).body(json!({"request": "remain"}))
+            }
+            "GET /api/{group}/organization/{org}/profile/{id}" => {
+                self.keep_about(caller).await;
+                Probe::of(caller.id.clone())
+            }
+            route
+                if route.contains("/profile/request/") || route.contains("/profile/snapshot/") =>
+            {
+                let request = self.try_request(token, "copy").await;
+                let probe = request.map_or_else(Probe::default, Probe::of);
+                if row.method == "PATCH" {
+                    probe.body(json!({"action": "denied"}))
+                } else {
+                    probe
+                }
+            }
+            route if route.contains("/profile/access/") => self
+                .try_access(caller)
+                .await
+                .map_or_else(Probe::default, Probe::of),
+            "GET /api/{group}/access/my/notification/{id}" => {
+                let known = ["mem", "orgA", "orgB", "prod", "adm", "own"].contains(&caller.code);
+                Probe::of(self.new_notification(known.then_some(caller)).await)
+            }
+            "DELETE /api/{group}/account/{id}" => {
+                self.unlock(caller).await;
+                Probe::of(caller.id.clone())
+            }
+            _ => Probe::of(caller.id.clone()),
+        }
+    }
+
+    /// Takes back what people did to themselves before.
+    async fn unlock(&self, caller: &Caller) {
+        let path = format!("/api/{}/account/{}", self.tenant.group, caller.id);
+        if !matches!(
+            caller.code,
+            "none" | "oth" | "root" | "cli" | "cliA" | "key" | "lock"
+        ) {
+            let patch = replace("/userLocked", false);
+            self.by(&self.tenant.root_token, Method::PATCH, &path, patch)
+                .await;
+        }
+    }
+
+    /// Lets organization A keep a profile of the caller, if it is a member.
+    async fn keep_about(&self, caller: &Caller) {
+        let path = format!(
+            "/api/{}/organization/{}/profiles",
+            self.tenant.group,
+            self.id("A")
+        );
+        let request = self
+            .http
+            .post(format!("{}{path}", self.server.url))
+            .bearer_auth(&self.tenant.owner_token);
+        let body = json!({"accountId": caller.id, "givenName": "Ann"});
+        send(request.json(&body)).await.expect_any(&[201, 400, 409]);
+    }
+
+    async fn special(&self, row: &Row, caller: &Caller) -> Probe {
+        let core = || self.id("org product");
+        let of_core = |probe: Probe| probe.with("product", core());
+        match (row.variant.as_str(), row.route().as_str()) {
+            ("unheld", route) => {
+                let probe = Probe::default()
+                    .with("product", self.id("unheld"))
+                    .with("id", self.id("unheld"));
+                match route {
+                    "PUT /api/{group}/organizations/{org}/products/{product}/roles" => {
+                        probe.body(named("Custom"))
+                    }
+                    "POST /api/{group}/access/product/{product}/key/service" => probe
+                        .body(json!({"name": unique("Service"), "organizationId": self.id("A")})),
+                    _ => probe,
+                }
+            }
+            // what they may do would end the test, so they change nothing
+            ("active", _) => {
+                Probe::sends(replace("/active", matches!(caller.code, "own" | "root")))
+            }
+            ("keys", _) => Probe::sends(replace("/config/keys", json!([]))),
+            ("owner", _) if matches!(caller.code, "own" | "root") => {
+                Probe::sends(replace("/owner", self.tenant.owner.id.as_str()))
+            }
+            ("owner", _) => Probe::sends(replace("/owner", caller.id.as_str())),
+            // whoever may do that to everybody would be gone afterwards
+            ("own-blocked", _) if caller.is_broad() => {
+                Probe::of(self.new_account(None).await).body(replace("/blocked", true))
+            }
+            ("own-blocked", _) => Probe::of(caller.id.clone()).body(replace("/blocked", true)),
+            ("own-verified", _) => Probe::of(caller.id.clone()).body(replace("/verified", true)),
+            // it is "internal" once the first has set it
+            ("type", _) if caller.code == "key" => Probe::sends(replace("/type", "other")),
+            ("type", _) => Probe::sends(replace("/type", "internal")),
+            ("permissions", _) => {
+                let mut body = named("Role");
+                let (product, permission) = (self.id("product"), self.id("permission"));
+                let path = format!("products/{product}/permissions/{permission}");
+                let held = self.owner(Method::GET, &path, Value::Null).await;
+                let held = format!(
+                    "{permission} {}",
+                    held["coded"].as_str().unwrap_or_default()
+                );
+                body["permissions"] = json!([held]);
+                Probe::sends(body)
+            }
+            ("core", "DELETE /api/{group}/organizations/{id}") => Probe::of(self.id("primary")),
+            ("core", "DELETE /api/{group}/organizations/{org}/domains/{id}") => {
+                Probe::of(self.id("A's domain"))
+            }
+            ("core", "DELETE /api/{group}/products/{id}") => Probe::of(core()),
+            ("core", "PATCH /api/{group}/products/{id}") => {
+                Probe::of(core()).body(replace("/description", "new"))
+            }
+            ("core", "DELETE /api/{group}/products/{product}/permissions") => {
+                of_core(Probe::sends(json!([self.core_permission().await])))
+            }
+            ("core", "DELETE /api/{group}/products/{product}/permissions/{id}") => {
+                of_core(Probe::of(self.core_permission().await))
+            }
+            ("core", "DELETE /api/{group}/products/{product}/roles/{id}") => {
+                of_core(Probe::of(self.id("OrganizationAdmin")))
+            }
+            ("core", "PATCH /api/{group}/products/{product}/roles/{id}") => {
+                of_core(Probe::of(self.id("OrganizationAdmin")))
+                    .body(replace("/description", "new"))
+            }
+            ("core", "POST /api/{group}/products") => Probe::sends(
+                json!({"name": unique("Product"), "description": "d", "type": "app", "core": true}),
+            ),
+            ("core", "POST /api/{group}/products/{product}/permission") => {
+                of_core(Probe::sends(permission()))
+            }
+            ("core", "POST /api/{group}/products/{product}/permissions") => {
+                of_core(Probe::sends(json!([permission()])))
+            }
+            ("core", "POST /api/{group}/products/{product}/roles") => {
+                let mut body = named("Role");
+                body["core"] = json!(true);
+                Probe::sends(body)
+            }
+            (variant, route) => panic!("say what {variant} means for {route}"),
+        }
+    }
+
+    /// A permission that came with the group and that no role holds.
+    async fn core_permission(&self) -> String {
+        let path = format!("products/{}/permissions", self.id("org product"));
+        let all = self.owner(Method::GET, &path, Value::Null).await;
+        let unused = [
+            "organizations::delete:own",
+            "operations-reset-user-password::create",
+            "accounts::read:own",
+        ];
+        let mut all = all.as_array().expect("a list").iter();
+        let found = all.find(|one| unused.contains(&one["coded"].as_str().unwrap_or_default()));
+        super::stock::id(found.expect("a permission"))
+    }
+}

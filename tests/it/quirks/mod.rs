@@ -1,0 +1,12 @@
+//! More weaknesses, by what they are about; each test is named after what must not be possible.
+
+mod access;
+mod accounts;
+mod groups;
+mod keys;
+
+use crate::server::{Server, Store};
+
+async fn embedded() -> Server {
+    Server::start(Store::Embedded).await.expect("a server")
+}
