@@ -45,7 +45,7 @@ async fn open(address: &str) -> Documents {
 }
 
 /// Changes the store while the server does not run.
-async fn behind_its_back(server: &mut Server, change: impl AsyncFnOnce(&Documents)) {
+pub async fn behind_its_back(server: &mut Server, change: impl AsyncFnOnce(&Documents)) {
     server.kill();
     let store = open(&server.store).await;
     change(&store).await;
