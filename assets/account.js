@@ -1,4 +1,4 @@
-// Locks and recovers accounts by the API.
+// Locks and recovers accounts, and sets passwords, by the API.
 (() => {
   "use strict";
 
@@ -59,6 +59,21 @@
         list.append(item);
       }
       step("done");
+    },
+    async reset(form) {
+      const { status } = await call("POST", form.dataset.url, "", { email: form.elements.email.value.trim() });
+      if (status === 204) return step("sent");
+      say(status === 429 ? "Too many attempts. Wait a minute and try again." : "The message could not be sent. Try again later, or ask an administrator.");
+    },
+    async setpass(form) {
+      const password = form.elements.password.value;
+      if (password !== form.elements["confirm-password"].value) return say("The two passwords differ.");
+      const { status, content } = await call("POST", form.dataset.url, form.dataset.token, { password });
+      if (status === 204) return step("done");
+      if (status === 417) return say(content.message);
+      if (status === 429 || status === 503) return say("The server is busy. Wait a minute and try again.");
+      step("again");
+      say("The password could not be set. The link may have expired.");
     },
   };
 

@@ -33,6 +33,9 @@ pub struct Parts {
     pub limits: Limits,
     pub metrics: crate::metrics::Metrics,
     pub outgoing: crate::outgoing::Caller,
+    /// The operator's mail server, if there is one.
+    pub mailer: Option<crate::notifications::mail::Mailer>,
+    pub asked: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
@@ -56,6 +59,8 @@ pub enum StartError {
     Actors(#[source] std::io::Error),
     #[error(transparent)]
     Outgoing(#[from] crate::outgoing::CallError),
+    #[error("the mail server cannot be used; check notifications.smtp_url")]
+    Mail(#[from] lettre::transport::smtp::Error),
     #[error("routes collide: {0}")]
     Routes(#[from] crate::http::router::RouteError),
     #[error("{0}")]
@@ -141,6 +146,7 @@ impl Parts {
             random.clone(),
         )?;
         let outgoing = crate::outgoing::Caller::new(&settings.outgoing)?;
+        let mailer = crate::notifications::mail::Mailer::new(&settings)?;
         if settings.bus.url.is_some() {
             return Err(StartError::Refused(
                 "bus.url is set, but this version runs as one node only; remove it".to_owned(),
@@ -173,6 +179,8 @@ impl Parts {
             limits: Limits::new(&settings.rate_limits),
             metrics: crate::metrics::Metrics::default(),
             outgoing,
+            mailer,
+            asked: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys

@@ -1,4 +1,4 @@
-//! Errors that are kept in the database, for installations that read them there.
+//! Errors and notices that are kept in the database, for installations that read them there.
 
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::http::ApiError;
-use crate::store::{Collection, Date, Document, Expiry, Object};
+use crate::store::{Collection, Date, Document, Expiry, Object, StoreError};
 
 pub static LOGS: Collection = Collection {
     name: "logs",
@@ -17,7 +17,7 @@ pub static LOGS: Collection = Collection {
 /// Fixed text of every HTTP error.
 const SENT: &str = "Error recorded and sent out as http response.";
 
-/// Errors on their way to the store at the same time; more are only in the process's log.
+/// Entries on their way to the store at the same time; more are only in the process's log.
 static SLOTS: Semaphore = Semaphore::const_new(64);
 
 /// What kind of entry it is.
@@ -93,18 +93,42 @@ pub fn keep(app: &App, id: &str, e: &ApiError, oidc: bool) {
     let Some(log) = entry(app.date(), id, e, oidc) else {
         return;
     };
+    store(app, log);
+}
+
+/// Keeps something that an operator should know and nobody was sent, if the settings say so.
+pub fn note(app: &App, code: Code, message: &str, details: Object) {
+    if !app.settings.logging.persist {
+        return;
+    }
+    let log = Log {
+        id: app.random.uuid(),
+        log_timestamp: app.date(),
+        code,
+        message: message.to_owned(),
+        details: Some(details),
+        version: 0,
+        extra: Object::new(),
+    };
+    store(app, log);
+}
+
+fn store(app: &App, mut log: Log) {
     let Ok(slot) = SLOTS.try_acquire() else {
-        tracing::warn!("too many errors at once, one is not kept in the database");
+        tracing::warn!("too many entries at once, one is not kept in the database");
         return;
     };
     let logs = app.store.of::<Log>();
-    actix_web::rt::spawn(async move {
-        match logs.insert(&log).await {
-            // a client may choose the same request id again; the first entry stays
-            Err(fault) if !fault.is_duplicate() => {
-                tracing::warn!(cause = %fault, "an error could not be kept in the database");
-            }
-            _ => {}
+    let other = app.random.uuid();
+    tokio::spawn(async move {
+        let mut stored = logs.insert(&log).await;
+        // a client may choose the same request id again; both entries stay
+        if stored.as_ref().is_err_and(StoreError::is_duplicate) {
+            log.id = other;
+            stored = logs.insert(&log).await;
+        }
+        if let Err(fault) = stored {
+            tracing::warn!(cause = %fault, "an entry could not be kept in the database");
         }
         drop(slot);
     });
@@ -113,7 +137,7 @@ pub fn keep(app: &App, id: &str, e: &ApiError, oidc: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{StoreError, Value};
+    use crate::store::Value;
     use serde_json::json;
 
     #[test]

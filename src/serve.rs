@@ -28,6 +28,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::accounts::routes::ROUTES,
         crate::accounts::recovery_routes::ROUTES,
         crate::accounts::recovery_pages::ROUTES,
+        crate::accounts::mailed_pages::ROUTES,
         crate::accounts::operations::ROUTES,
         crate::accounts::logins::ROUTES,
         crate::site::ROUTES,
@@ -381,6 +382,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
             forgetful.limits.forget_quiet();
         }
     });
+    let outbox = crate::notifications::outbox::spawn(&app);
     let data = web::Data::new(server);
     let http = HttpServer::new(move || {
         Actix::new()
@@ -411,6 +413,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     let outcome = running.await.map_err(ServeError::Run);
     purger.abort();
     cleaner.abort();
+    outbox.abort();
     app.actors.stop();
     app.store.clone().close().await;
     outcome

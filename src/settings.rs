@@ -6,6 +6,7 @@
 
 mod check;
 mod sections;
+mod smtp;
 mod sources;
 
 use serde::Deserialize;
@@ -13,9 +14,10 @@ use serde::Deserialize;
 pub use check::{Finding, Severity};
 pub use sections::{
     Actors, Bootstrap, Bus, Cache, Events, Groups, Hash, Limits, Listen, LogFormat, Logging,
-    Metrics, Oidc, Outgoing, Protocol, RateLimit, RateLimits, ScopePattern, Scopes, Security,
-    Server, Store, Tls, Ui,
+    Metrics, Notifications, Oidc, Outgoing, Protocol, RateLimit, RateLimits, ScopePattern, Scopes,
+    Security, Server, Store, Tls, Ui,
 };
+pub use smtp::{SmtpTls, SmtpUrl, SmtpUrlError};
 pub use sources::{SettingsError, Sources};
 
 /// All settings of one server process.
@@ -40,6 +42,7 @@ pub struct Settings {
     pub actors: Actors,
     pub cache: Cache,
     pub outgoing: Outgoing,
+    pub notifications: Notifications,
     pub rate_limits: RateLimits,
     /// Names in the file or the environment that look like settings and are none.
     #[serde(skip)]

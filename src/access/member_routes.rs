@@ -7,6 +7,7 @@ use crate::accounts::rules as accounts;
 use crate::gate::{Ctx, Route, Strategy, enforce};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::messages::access_given;
 use crate::organizations::Organization;
 use crate::organizations::rules::in_path;
 use crate::products::Product;
@@ -47,7 +48,13 @@ async fn define(ctx: Ctx) -> ApiResult<Reply> {
     let wanted = Wanted::from_body(&ctx.req.json());
     let id = ctx.req.param("id")?;
     let author = ctx.caller.author();
+    let before = accounts::find(&ctx.app, ctx.group_id()?, id).await?;
     let out = members::define(&ctx.app, &organization, id, &wanted, &author).await?;
+    if let Some(account) = before.filter(|_| ctx.req.query("notify") != Some("false")) {
+        let fresh = members::held(&account, &organization.id).is_none();
+        let tenant = ctx.tenant()?;
+        access_given(&ctx.app, tenant, &account, &organization, fresh, author).await;
+    }
     reply::ok(TYPE, out)
 }
 

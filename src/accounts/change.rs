@@ -12,6 +12,7 @@ use crate::groups::model::PasswordPolicy;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchRules};
+use crate::notifications::delivery::is_on;
 use crate::oidc::records::{AccessToken, Record};
 use crate::store::{and, eq};
 
@@ -286,7 +287,7 @@ pub async fn change(
     }
     let plugins = crate::plugins::rules::current(app).await?;
     Ok(Changed {
-        verify_due: own && account.email != old.email && tenant.notifies(&plugins),
+        verify_due: own && account.email != old.email && is_on(app, &plugins, &tenant.group),
         account,
     })
 }

@@ -183,7 +183,7 @@ pub async fn create(
     }
     let plugins = crate::plugins::rules::current(app).await?;
     Ok(Created {
-        verify_due: rules::verify_message_due(tenant, &plugins),
+        verify_due: rules::verify_message_due(app, tenant, &plugins),
         account,
         generated,
     })

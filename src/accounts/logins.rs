@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::accounts::notices::Undeliverable;
+use crate::accounts::notices::tell_if;
 use crate::accounts::{Account, attempts};
 use crate::app::{App, LimitClass};
 use crate::challenges::model::ChallengeState;
@@ -10,6 +10,8 @@ use crate::gate::chain::Strategy::BearerOrAllowedHost;
 use crate::gate::{Caller, Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::delivery::of_server;
+use crate::notifications::messages;
 use crate::route;
 use crate::store::{Query, StoreError, and, eq, exists};
 
@@ -43,7 +45,7 @@ async fn options(ctx: Ctx) -> ApiResult<Reply> {
     }
     let plugins = ctx.plugins().await?;
     let group = &tenant.group;
-    let magic_link = plugins.notifications.enabled && group.config.password_less_support;
+    let magic_link = of_server(&ctx.app, &plugins).is_some() && group.config.password_less_support;
     let device =
         plugins.mfa_challenge.enabled && group.config.mfa_challenge.enable && account.mfa_enabled();
     let passkey = plugins.web_authn.enabled && group.plugin_options.web_authn.enable;
@@ -77,7 +79,7 @@ async fn owned_groups(ctx: Ctx) -> ApiResult<Reply> {
         ApiError::bad_request("Must specify an email or phone number via \"lookup\" query")
     })?;
     if matches!(ctx.caller, Caller::Nobody) {
-        return Err(Undeliverable::OwnedGroups.into());
+        return mail_owned_groups(&ctx, lookup).await;
     }
     if !ctx.rights.root_user {
         return Err(ApiError::forbidden(""));
@@ -87,6 +89,25 @@ async fn owned_groups(ctx: Ctx) -> ApiResult<Reply> {
         ACCOUNT,
         json!({ "lookup": lookup, "count": logins.len(), "logins": logins }),
     )
+}
+
+/// The same answer whether or not the address owns a group.
+async fn mail_owned_groups(ctx: &Ctx, lookup: &str) -> ApiResult<Reply> {
+    let (app, root) = (&ctx.app, ctx.tenant()?);
+    let name = lookup.trim().to_lowercase();
+    app.limits.check(LimitClass::Recovery, &name)?;
+    if of_server(app, &*ctx.plugins().await?).is_none() {
+        return Err(ApiError::failed_dependency(
+            "Notifications are off for this server, so the list can not be mailed. Ask its administrator.",
+        ));
+    }
+    let whom = (!owned(app, lookup).await?.is_empty()).then_some(lookup);
+    tell_if(app, whom, async |lookup: &str| {
+        messages::owned_groups(app, root, lookup).await
+    })
+    .await?;
+    let message = "If groups belong to this address, a message with a link to them is on its way.";
+    reply::ok(ACCOUNT, json!({ "message": message }))
 }
 
 /// The groups whose owner has that e-mail address or phone number, and where to sign in to them.

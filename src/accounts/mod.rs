@@ -5,6 +5,7 @@ pub mod change;
 pub mod create;
 pub mod import;
 pub mod logins;
+pub mod mailed_pages;
 pub mod model;
 pub mod notices;
 pub mod operations;

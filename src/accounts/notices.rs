@@ -1,39 +1,69 @@
-//! Messages that the owner of an account is due, and what it means if they cannot be sent.
+//! Messages that anybody may ask for by naming an account.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::accounts::{Account, attempts};
 use crate::app::App;
-use crate::groups::Tenant;
-use crate::http::ApiError;
+use crate::gate::Ctx;
 use crate::http::error::ApiResult;
+use crate::notifications::rules::refused;
 
-/// 424: something must not happen unless a message goes out, and none can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Undeliverable {
-    #[error(
-        "The notice that lets the owner lock the account could not be sent, so nothing was changed. Switch notifications off, or ask the administrator for a way to send them."
-    )]
-    LockNotice,
-    #[error(
-        "The message that asks to verify the address could not be sent. Ask the administrator for a way to send notifications."
-    )]
-    Verification,
-    #[error(
-        "The message with the link to reset the password could not be sent. Ask the administrator for a way to send notifications."
-    )]
-    PasswordReset,
-    #[error(
-        "The message that lists the groups could not be sent. Ask the administrator for a way to send notifications."
-    )]
-    OwnedGroups,
+/// How long (ms) the last failure speaks for the next request.
+const FRESH: i64 = 60_000;
+/// Longest pretence.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// How sending went last, so that asking for somebody who does not exist takes as long and ends
+/// the same way.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<Last>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Last {
+    at: i64,
+    took: Duration,
+    failed: bool,
 }
 
-impl From<Undeliverable> for ApiError {
-    fn from(e: Undeliverable) -> Self {
-        Self::failed_dependency(e.to_string())
+impl Asked {
+    fn note(&self, last: Last) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    /// As if a message had been sent.
+    async fn pretend(&self, app: &App) -> ApiResult<()> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(last.took.min(LONGEST)).await;
+        if last.failed && app.now_ms().saturating_sub(last.at) < FRESH {
+            return Err(refused(&app.random.uuid()));
+        }
+        Ok(())
     }
 }
 
-/// Are notifications on for the server and for the group?
-pub async fn are_on(app: &App, tenant: &Tenant) -> ApiResult<bool> {
-    let plugins = crate::plugins::rules::current(app).await?;
-    Ok(tenant.notifies(&plugins))
+/// Sends if there is somebody to send to; the answer does not tell.
+pub async fn tell_if<T>(
+    app: &App,
+    whom: Option<T>,
+    send: impl AsyncFnOnce(T) -> ApiResult<()>,
+) -> ApiResult<()> {
+    let Some(whom) = whom else {
+        return app.asked.pretend(app).await;
+    };
+    let begun = Instant::now();
+    let sent = send(whom).await;
+    app.asked.note(Last {
+        at: app.now_ms(),
+        took: begun.elapsed(),
+        failed: sent.is_err(),
+    });
+    sent
+}
+
+/// The account of the group that the body names, if messages may go to it.
+pub async fn named(ctx: &Ctx) -> ApiResult<Option<Account>> {
+    let name = ctx.req.field("email").unwrap_or_default();
+    let found = attempts::find(&ctx.app, ctx.group_id()?, name).await?;
+    Ok(found.filter(|a| a.active && !a.blocked))
 }

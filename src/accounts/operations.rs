@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 
-use crate::accounts::notices::{self, Undeliverable};
+use crate::accounts::notices::{named, tell_if};
 use crate::accounts::{Account, attempts, change, rules};
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{AllowedHost, Bearer};
@@ -11,6 +11,8 @@ use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, Violation};
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::are_on;
+use crate::notifications::messages::{Action, Sender, account_action, password_reset};
 use crate::organizations::{self, members};
 use crate::route;
 
@@ -122,9 +124,9 @@ fn may_operate_on_others(ctx: &Ctx) -> ApiResult<()> {
 
 /// The operations that both paths know.
 async fn run(ctx: &Ctx, account: &Account) -> ApiResult<Reply> {
-    let message = match ctx.req.field("operation") {
-        Some("verify_account") => Undeliverable::Verification,
-        Some("password_reset") => Undeliverable::PasswordReset,
+    let action = match ctx.req.field("operation") {
+        Some("verify_account") => Action::Verify,
+        Some("password_reset") => Action::ResetPassword,
         Some("clear_timeouts") => {
             ctx.not_own()?;
             attempts::clear(&ctx.app, ctx.group_id()?, &account.id).await?;
@@ -136,12 +138,23 @@ async fn run(ctx: &Ctx, account: &Account) -> ApiResult<Reply> {
             ));
         }
     };
-    if !notices::are_on(&ctx.app, ctx.tenant()?).await? {
+    let tenant = ctx.tenant()?;
+    if !are_on(&ctx.app, tenant).await? {
         return Err(ApiError::bad_request(
             "Notifications are not enabled, so no message can be sent to the account",
         ));
     }
-    Err(message.into())
+    let sender = sender(ctx, ctx.caller.author());
+    account_action(&ctx.app, tenant, account, action, sender).await?;
+    Ok(reply::no_content())
+}
+
+fn sender(ctx: &Ctx, by: String) -> Sender {
+    Sender {
+        by,
+        custom_domain: ctx.custom_domain.clone(),
+        ..Sender::default()
+    }
 }
 
 fn check_central_reset(ctx: &Ctx) -> ApiResult<()> {
@@ -154,18 +167,41 @@ fn check_central_reset(ctx: &Ctx) -> ApiResult<()> {
 }
 
 /// At most so many messages for one name, whoever asks.
-fn limit_name(ctx: &Ctx) -> ApiResult<()> {
-    let name = ctx.req.field("email").unwrap_or_default();
+pub fn limit_messages(ctx: &Ctx, name: &str) -> ApiResult<()> {
     let subject = format!("{}:{}", ctx.group_id()?, name.trim().to_lowercase());
     ctx.app.limits.check(LimitClass::Recovery, &subject)
 }
 
+fn limit_name(ctx: &Ctx) -> ApiResult<()> {
+    limit_messages(ctx, ctx.req.field("email").unwrap_or_default())
+}
+
 /// `POST /api/{group}/operations/reset-user-password`. The same answer whether or not there is
-/// such an account.
+/// such an account. Its owner can lock it before anything else happens.
 async fn reset_password(ctx: Ctx) -> ApiResult<Reply> {
     check_central_reset(&ctx)?;
     limit_name(&ctx)?;
-    Err(Undeliverable::PasswordReset.into())
+    let tenant = ctx.tenant()?;
+    let formats = ctx
+        .req
+        .json()
+        .get("formats")
+        .and_then(Json::as_array)
+        .cloned();
+    let formats = formats.unwrap_or_default();
+    let formats = formats.iter().filter_map(Json::as_str);
+    let formats: Vec<String> = formats.map(ToOwned::to_owned).collect();
+    let whom = named(&ctx).await?;
+    tell_if(&ctx.app, whom, async |account: Account| {
+        let by = format!("proxy_{}", account.id);
+        let sender = Sender {
+            formats,
+            ..sender(&ctx, by)
+        };
+        password_reset(&ctx.app, tenant, &account, sender).await
+    })
+    .await?;
+    Ok(reply::no_content())
 }
 
 /// `POST /api/{group}/operations/resend-verify-email`. The same answer whether or not there is
@@ -173,5 +209,12 @@ async fn reset_password(ctx: Ctx) -> ApiResult<Reply> {
 async fn resend_verification(ctx: Ctx) -> ApiResult<Reply> {
     check_central_reset(&ctx)?;
     limit_name(&ctx)?;
-    Err(Undeliverable::Verification.into())
+    let tenant = ctx.tenant()?;
+    let whom = named(&ctx).await?;
+    tell_if(&ctx.app, whom, async |account: Account| {
+        let sender = sender(&ctx, account.id.clone());
+        account_action(&ctx.app, tenant, &account, Action::Verify, sender).await
+    })
+    .await?;
+    Ok(reply::no_content())
 }

@@ -9,9 +9,10 @@ use crate::gate::tokens::{self, NewIat};
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
+use crate::logs::{self, Code};
 use crate::oidc::records::{InitialAccessToken, Purpose, Record};
 use crate::secrets;
-use crate::store::{and, eq};
+use crate::store::{Value, and, eq};
 
 /// Codes that are handed out, and typed in, at a time.
 pub const CODES: usize = 10;
@@ -93,10 +94,10 @@ pub async fn lock(app: &App, group: &str, id: &str, email: &str) -> ApiResult<Lo
         .await?
         .ok_or_else(|| ApiError::not_found(id))?;
     if account.mfa_enabled() {
-        tracing::warn!(
-            account = id,
-            "no device can sign this account in any more, but its devices stay known to their provider"
-        );
+        let text = "a locked account's devices stay known to their provider";
+        tracing::warn!(account = id, "{text}");
+        let details = [("account".to_owned(), Value::from(id))];
+        logs::note(app, Code::Notify, text, details.into_iter().collect());
     }
     match rules::end_sessions(app, group, id, None).await {
         Ok(()) => Ok(Locked::Completely),

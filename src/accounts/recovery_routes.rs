@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use serde_json::{Value as Json, json};
 
-use crate::accounts::notices::{self, Undeliverable};
 use crate::accounts::recovery::{self, CODES, Locked};
+use crate::accounts::rules;
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{AllowedHost, Bearer, Iat};
 use crate::gate::{Ctx, Route};
@@ -14,6 +14,8 @@ use crate::http::cookies::{self, Attributes};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, Violation};
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::are_on;
+use crate::notifications::messages::lock_notice;
 use crate::route;
 
 const ACCOUNT: &str = "Account";
@@ -75,11 +77,16 @@ fn check_start(body: &Json) -> ApiResult<()> {
     Err(ApiError::invalid(&[violation]))
 }
 
-/// `PUT /api/{group}/account/codes`
+/// `PUT /api/{group}/account/codes`. The owner is told first and can lock the account; without
+/// that nothing changes.
 async fn codes(ctx: Ctx) -> ApiResult<Reply> {
-    let id = ctx.sub()?;
-    if notices::are_on(&ctx.app, ctx.tenant()?).await? {
-        return Err(Undeliverable::LockNotice.into());
+    let (id, tenant) = (ctx.sub()?, ctx.tenant()?);
+    let account = rules::find(&ctx.app, tenant.id(), id).await?;
+    // a locked account gets no codes, so its owner need not be warned of any
+    if let Some(account) = account.filter(|a| !a.user_locked)
+        && are_on(&ctx.app, tenant).await?
+    {
+        lock_notice(&ctx.app, tenant, &account).await?;
     }
     let codes = recovery::replace_codes(&ctx.app, ctx.group_id()?, id).await?;
     reply::ok(ACCOUNT, codes).map(reply::no_store)

@@ -15,6 +15,7 @@ use crate::groups::bootstrap::{self, NewOwner, NewPassword};
 use crate::http::error::ApiResult;
 use crate::http::request::IMPORT_BODY;
 use crate::http::{ApiError, Reply, failures, reply};
+use crate::notifications::IfRefused;
 use crate::notifications::messages::{Action, Sender, account_action};
 use crate::route;
 
@@ -142,7 +143,18 @@ async fn patch(ctx: Ctx) -> ApiResult<Reply> {
     let own = ctx.rights.own;
     let changed = change::change(&ctx.app, ctx.tenant()?, &ctx.caller, own, &id, &body).await?;
     if changed.verify_due {
-        tracing::warn!(account = id, "a message to verify the new address is due");
+        let sender = Sender {
+            by: ctx.caller.author(),
+            custom_domain: ctx.custom_domain.clone(),
+            if_refused: IfRefused::Keep,
+            ..Sender::default()
+        };
+        let (tenant, account) = (ctx.tenant()?, &changed.account);
+        // the change has been made, so this does not fail it
+        if let Err(cause) = account_action(&ctx.app, tenant, account, Action::Verify, sender).await
+        {
+            tracing::warn!(account = id, error = %cause.message, "no message to verify the new address");
+        }
     }
     reply::ok(ACCOUNT, changed.account.public())
 }

@@ -11,6 +11,7 @@ use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::{ApiError, reply};
+use crate::notifications::delivery::is_on;
 use crate::oidc::records::{
     AccessToken, AuthorizationCode, Grant, InitialAccessToken, Record, RefreshToken,
 };
@@ -56,8 +57,8 @@ pub async fn find(app: &App, group: &str, id: &str) -> Result<Option<Account>, S
 }
 
 /// Is a message that asks to verify the address due to somebody who has just registered?
-pub fn verify_message_due(tenant: &Tenant, plugins: &Plugins) -> bool {
-    tenant.notifies(plugins) && tenant.group.config.auto_verify
+pub fn verify_message_due(app: &App, tenant: &Tenant, plugins: &Plugins) -> bool {
+    is_on(app, plugins, &tenant.group) && tenant.group.config.auto_verify
 }
 
 /// Accounts as list options ask for them; a selection is answered as stored, without defaults.

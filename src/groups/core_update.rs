@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::access::evaluate::core_products;
 use crate::app::App;
 use crate::groups::Tenant;
 use crate::groups::core_objects::{Maker, granted};
@@ -21,8 +20,20 @@ use crate::store::{StoreError, and, eq};
 /// Stored as author of what an update makes.
 const AUTHOR: &str = "SYSTEM";
 
+/// The core products, also those of older databases that do not say which of the two they are.
 async fn products_of(app: &App, tenant: &Tenant) -> ApiResult<Vec<Product>> {
-    let found = core_products(&app.store, tenant.id()).await?;
+    let mut found = app
+        .store
+        .of::<Product>()
+        .find(and([
+            eq("authGroup", tenant.id()),
+            eq("type", "global"),
+            eq("core", true),
+        ]))
+        .await?;
+    let is_known = |core: &str| matches!(core, GROUP_ADMIN | ORG_ADMIN);
+    found.retain(|p| p.meta.core.as_deref().is_none_or(is_known));
+    found.sort_by_key(|p| p.meta.core.as_deref() != Some(GROUP_ADMIN));
     if found.is_empty() {
         return Err(ApiError::bad_request(
             "The group has no core products, so there is nothing to update",
@@ -34,6 +45,11 @@ async fn products_of(app: &App, tenant: &Tenant) -> ApiResult<Vec<Product>> {
 fn is_current(product: &Product, seed: &Seed) -> bool {
     product.meta.permissions_version.as_deref() == Some(&seed.permissions_version)
         && product.meta.roles_version.as_deref() == Some(&seed.roles_version)
+}
+
+/// Nothing tells what such a product has, so its update can not wait.
+fn is_unversioned(product: &Product) -> bool {
+    product.meta.permissions_version.is_none() && product.meta.roles_version.is_none()
 }
 
 /// Which versions the group has and which there are.
@@ -50,7 +66,7 @@ pub async fn status(app: &App, tenant: &Tenant) -> ApiResult<Json> {
             "rolesVersion": seed.roles_version,
         },
         "updateRequired": required,
-        "force": required && seed.force,
+        "force": required && (seed.force || products.iter().any(is_unversioned)),
     }))
 }
 

@@ -557,6 +557,12 @@ impl AuthGroup {
         {
             meta.remove("meta");
         }
+        if let Some(key) = out
+            .pointer_mut("/pluginOptions/notification/customService/customApiKey")
+            .and_then(Json::as_object_mut)
+        {
+            key.remove("key");
+        }
         out
     }
 

@@ -12,6 +12,7 @@ use crate::groups::{AuthGroup, federation, keys, names, rules};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, is_email};
+use crate::notifications::delivery::of_server;
 use crate::oidc::records::Purpose;
 use crate::store::{Date, Object};
 
@@ -306,7 +307,7 @@ pub async fn create(app: &App, body: &Json) -> ApiResult<Registered> {
         )));
     }
     let plugins = crate::plugins::rules::current(app).await?;
-    let told = plugins.notifications.enabled && app.settings.ui.registration_url.is_some();
+    let told = of_server(app, &plugins).is_some() && app.settings.ui.registration_url.is_some();
     let name = text(body, "name").unwrap_or_default();
     let mut group = blank(app, name, owner).await?;
     fill(&mut group, body)?;

@@ -10,6 +10,7 @@ use crate::groups::{AuthGroup, federation, names, new_group, rules};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchError, PatchRules};
+use crate::notifications::delivery::of_server;
 use crate::plugins::Plugins;
 use crate::store::{Object, StoreError};
 
@@ -20,6 +21,7 @@ const SECRET: &[&str] = &[
     "config.federate",
     "config.mfaChallenge.meta",
     "pluginOptions.webAuthN.meta",
+    "pluginOptions.notification.customService.customApiKey",
 ];
 const PROTECTED: &[&str] = &["createdAt", "associatedClient", "securityExpiration"];
 const REQUIRED: &[&str] = &["modifiedAt", "modifiedBy"];
@@ -109,7 +111,7 @@ async fn changed(
     check_powers(old, &new, editor)?;
     check_mfa(old, &mut new, &plugins)?;
     check_passkeys(old, &mut new, &plugins)?;
-    check_notifications(old, &new, &plugins)?;
+    check_notifications(old, &new, of_server(app, &plugins).is_some())?;
     check_streaming(old, &new, &plugins)?;
     federation::fill_defaults(&mut new.config.federate);
     federation::keep_secrets(&old.config.federate, &mut new.config.federate);
@@ -244,12 +246,13 @@ fn check_passkeys(old: &AuthGroup, new: &mut AuthGroup, plugins: &Plugins) -> Ap
     Ok(())
 }
 
-fn check_notifications(old: &AuthGroup, new: &AuthGroup, plugins: &Plugins) -> ApiResult<()> {
+/// `possible`: notifications are on for the whole server.
+fn check_notifications(old: &AuthGroup, new: &AuthGroup, possible: bool) -> ApiResult<()> {
     let (was, is) = (
         old.plugin_options.notification.enabled,
         new.plugin_options.notification.enabled,
     );
-    if is && !was && !plugins.notifications.enabled {
+    if is && !was && !possible {
         return Err(ApiError::switched_off(
             "The Service Admin has not enabled Global Notifications. This options is not currently possible for Auth Groups. Contact your admin to activate this feature.",
         ));
@@ -524,7 +527,7 @@ mod tests {
         let old = group(json!({}));
         let with = |config: Json, locked: bool| {
             let new = group(json!({ "config": config, "locked": locked }));
-            status(check_notifications(&old, &new, &plugins(json!({}))))
+            status(check_notifications(&old, &new, false))
         };
         assert_eq!(with(json!({}), false), 200);
         assert_eq!(with(json!({ "autoVerify": true }), true), 405);
@@ -532,10 +535,8 @@ mod tests {
         assert_eq!(with(json!({ "requireVerified": true }), false), 405);
         assert_eq!(with(json!({ "requireVerified": true }), true), 200);
         let on = group(json!({ "pluginOptions": { "notification": { "enabled": true } } }));
-        assert_eq!(
-            status(check_notifications(&old, &on, &plugins(json!({})))),
-            405
-        );
+        assert_eq!(status(check_notifications(&old, &on, false)), 405);
+        assert_eq!(status(check_notifications(&old, &on, true)), 200);
     }
 
     #[test]

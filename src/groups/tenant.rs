@@ -201,11 +201,6 @@ impl Tenant {
     pub fn portal(&self, app: &App) -> String {
         format!("https://{}/{}", self.ui_host(app), self.group.pretty_name)
     }
-
-    /// Notifications on, here and for the whole server?
-    pub fn notifies(&self, plugins: &crate::plugins::Plugins) -> bool {
-        plugins.notifications.enabled && self.group.plugin_options.notification.enabled
-    }
 }
 
 /// Scheme and host of the service, or of the alias the request came in on.

@@ -9,11 +9,16 @@ use crate::groups::model::AuthGroup;
 use crate::groups::{Tenant, tenant};
 use crate::http::error::ApiResult;
 use crate::notifications::model::{Kind, New};
-use crate::notifications::rules::{send, send_for};
+use crate::notifications::rules::{IfRefused, send, send_all};
 use crate::oidc::records::Purpose;
+use crate::organizations::Organization;
 
 /// Life (s) of a link to verify an address or to set a password.
 const ACTION_LIFE: i64 = 900;
+/// Life (s) of a link to lock an account, or to list the groups of an address.
+const NOTICE_LIFE: i64 = 7200;
+/// Hexadecimal characters that tie a link to its token.
+const TIE: usize = 20;
 
 /// A link that lets the holder of an account's address act for the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +36,35 @@ pub struct Sender {
     pub custom_domain: Option<String>,
     /// `email`, `sms`; if empty, those the account can be reached by.
     pub formats: Vec<String>,
+    pub if_refused: IfRefused,
+}
+
+/// A message and the token that its link carries.
+struct Prepared {
+    message: New,
+    token: String,
+}
+
+/// Sends messages in this order. Their tokens die with the one that is refused.
+async fn send_prepared(
+    app: &App,
+    group: &AuthGroup,
+    prepared: Vec<Prepared>,
+    if_refused: IfRefused,
+) -> ApiResult<()> {
+    let (messages, tokens): (Vec<_>, Vec<_>) =
+        prepared.into_iter().map(|p| (p.message, p.token)).unzip();
+    let sent = send_all(app, group, messages, if_refused).await;
+    if sent.is_err() {
+        for token in &tokens {
+            tokens::consume(app, token).await?;
+        }
+    }
+    sent
 }
 
 /// Mails the account a link with a fresh token. Whether notifications are on for the group is the
-/// caller's to check. 424 if the service does not accept it; the token dies with the message.
+/// caller's to check.
 pub async fn account_action(
     app: &App,
     tenant: &Tenant,
@@ -42,6 +72,40 @@ pub async fn account_action(
     action: Action,
     sender: Sender,
 ) -> ApiResult<()> {
+    let if_refused = sender.if_refused;
+    let link = action_link(app, tenant, account, action, sender).await?;
+    send_prepared(app, &tenant.group, vec![link], if_refused).await
+}
+
+/// Warns the account, then mails it a link to set a new password.
+pub async fn password_reset(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    sender: Sender,
+) -> ApiResult<()> {
+    let if_refused = sender.if_refused;
+    let both = vec![
+        warning(app, tenant, account).await?,
+        action_link(app, tenant, account, Action::ResetPassword, sender).await?,
+    ];
+    send_prepared(app, &tenant.group, both, if_refused).await
+}
+
+/// Tells the account that somebody is about to change how it is signed in to, with a link that
+/// locks it.
+pub async fn lock_notice(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<()> {
+    let notice = warning(app, tenant, account).await?;
+    send_prepared(app, &tenant.group, vec![notice], IfRefused::Fail).await
+}
+
+async fn action_link(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    action: Action,
+    sender: Sender,
+) -> ApiResult<Prepared> {
     let new = NewIat {
         group: tenant.id().to_owned(),
         life: ACTION_LIFE,
@@ -51,11 +115,7 @@ pub async fn account_action(
     };
     let token = tokens::mint(app, Purpose::AccountAction, new).await?.id;
     let message = about(app, tenant, account, action, sender, &token);
-    let sent = send(app, tenant, message).await;
-    if sent.is_err() {
-        tokens::consume(app, &token).await?;
-    }
-    sent.map(drop)
+    Ok(Prepared { message, token })
 }
 
 fn about(
@@ -102,8 +162,124 @@ fn about(
         recipient_sms: account.phone.as_ref().and_then(|p| p.txt.clone()),
         subject: Some(subject),
         message: Some(message),
-        organization: None,
         meta: Some(meta("PATCH", token, &api, &body)),
+        good_for: Some(ACTION_LIFE),
+        ..New::default()
+    }
+}
+
+async fn warning(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<Prepared> {
+    let group = &tenant.group;
+    let uid = app.random.hex(TIE);
+    let new = NewIat {
+        group: group.id.clone(),
+        life: NOTICE_LIFE,
+        sub: Some(account.id.clone()),
+        email: Some(account.email.clone()),
+        uid: Some(uid.clone()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(app, Purpose::LockNotice, new).await?.id;
+    let alias = group.alias_dns_oidc.as_deref().filter(|h| !h.is_empty());
+    let base = tenant.issuer(app, alias);
+    let message = New {
+        kind: Kind::General,
+        created_by: account.id.clone(),
+        screen_url: Some(format!("{base}/interaction/{uid}/lockaccount?code={token}")),
+        iss: Some(base),
+        recipient_user_id: Some(account.id.clone()),
+        recipient_email: Some(account.email.clone()),
+        recipient_sms: account.phone.as_ref().and_then(|p| p.txt.clone()),
+        subject: Some(format!("{} - Is this you?", group.name)),
+        message: Some(format!(
+            "Somebody asked for a new password, new recovery codes or another device for your account at '{}'. If it was you, there is nothing to do.\nIf it was not you, change your passwords here and at your e-mail provider. If you think that somebody can use your account, lock it with the link: nobody can sign in then, you included, until you unlock it with your recovery codes or an administrator does. The link works for two hours.",
+            group.name,
+        )),
+        good_for: Some(NOTICE_LIFE),
+        ..New::default()
+    };
+    Ok(Prepared { message, token })
+}
+
+/// Sends whoever has the address or phone number a link to the list of the groups it owns.
+pub async fn owned_groups(app: &App, root: &Tenant, lookup: &str) -> ApiResult<()> {
+    let uid = app.random.hex(TIE);
+    let new = NewIat {
+        group: root.id().to_owned(),
+        life: NOTICE_LIFE,
+        email: Some(lookup.to_owned()),
+        uid: Some(uid.clone()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(app, Purpose::GroupOwner, new).await?.id;
+    let origin = tenant::origin(app, None);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("code", &token)
+        .append_pair("email", lookup)
+        .append_pair("uid", &uid)
+        .finish();
+    let is_address = lookup.contains('@');
+    let format = if is_address { "email" } else { "sms" };
+    let message = New {
+        kind: Kind::General,
+        created_by: "SYSTEM".to_owned(),
+        iss: Some(origin.clone()),
+        formats: vec![format.to_owned()],
+        recipient_email: is_address.then(|| lookup.to_owned()),
+        recipient_sms: (!is_address).then(|| lookup.to_owned()),
+        screen_url: Some(format!("{origin}/account/groups/recovery?{query}")),
+        subject: Some("Your groups".to_owned()),
+        message: Some(
+            "Somebody, probably you, asked which groups you own. The link shows them for two hours."
+                .to_owned(),
+        ),
+        good_for: Some(NOTICE_LIFE),
+        ..New::default()
+    };
+    let link = Prepared { message, token };
+    send_prepared(app, &root.group, vec![link], IfRefused::Fail).await
+}
+
+/// Tells somebody what they may do in an organization now. `fresh`: they were not in it before.
+/// Nothing fails with it.
+pub async fn access_given(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    organization: &Organization,
+    fresh: bool,
+    by: String,
+) {
+    let change = if fresh { "created" } else { "updated" };
+    let (group, name) = (&tenant.group.name, &organization.name);
+    let message = New {
+        kind: Kind::General,
+        created_by: by,
+        iss: Some(tenant.issuer(app, None)),
+        formats: vec!["email".to_owned()],
+        recipient_user_id: Some(account.id.clone()),
+        recipient_email: Some(account.email.clone()),
+        screen_url: Some(tenant.portal(app)),
+        subject: Some(format!("Access {change} to {name} on {group}")),
+        message: Some(format!(
+            "Your access to '{name}' at '{group}' was {change}. Follow the link to sign in; you may be asked to accept terms."
+        )),
+        organization: Some(organization.id.clone()),
+        ..New::default()
+    };
+    tell(app, tenant, message).await;
+}
+
+/// Sends a message if notifications are on; the request that caused it goes on in any case.
+async fn tell(app: &App, tenant: &Tenant, message: New) {
+    let sent = async {
+        if crate::notifications::are_on(app, tenant).await? {
+            send(app, &tenant.group, message, IfRefused::Keep).await?;
+        }
+        Ok::<_, crate::http::ApiError>(())
+    };
+    if let Err(cause) = sent.await {
+        tracing::warn!(group = tenant.id(), error = %cause.message, "a notice was not stored");
     }
 }
 
@@ -141,5 +317,5 @@ pub async fn group_registered(app: &App, group: &AuthGroup, token: &str) -> ApiR
         meta: Some(meta("POST", token, &api, &body)),
         ..New::default()
     };
-    send_for(app, group, new).await.map(drop)
+    send(app, group, new, IfRefused::Fail).await
 }

@@ -11,6 +11,7 @@ pub static NOTIFICATIONS: Collection = Collection {
     indexes: &[
         Index::plain(&["authGroupId", "processed"]),
         Index::plain(&["authGroupId", "recipientUserId"]),
+        Index::plain(&["delivery.nextAt"]),
     ],
     expiry: &[Expiry::after("createdAt", 2_592_000)],
 };
@@ -31,6 +32,9 @@ pub static FIELDS: Fields = Fields::new(&[
     ("processed", FieldType::Bool),
     ("organization", FieldType::Text),
     ("branding", FieldType::Open),
+    ("delivery.state", FieldType::Text),
+    ("delivery.attempts", FieldType::Number),
+    ("delivery.nextAt", FieldType::Date),
 ])
 .select_only(&["screenUrl", "message", "meta"]);
 
@@ -74,8 +78,30 @@ pub struct Notification {
     pub branding: Option<Object>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Object>,
+    /// Where the message stands on its way out; absent once it has been accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     #[serde(default, rename = "__v")]
     pub version: i32,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// A message on its way out. Those without a next time wait for somebody to have them sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Delivery {
+    /// `queued`, or `dead` when it will not be tried again.
+    pub state: String,
+    pub attempts: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Date>,
+    /// From here on nobody can use what the message is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Date>,
+    /// What went wrong at the last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     #[serde(flatten)]
     pub extra: Object,
 }
@@ -130,4 +156,6 @@ pub struct New {
     pub organization: Option<String>,
     /// A way to do by API what the link does.
     pub meta: Option<Json>,
+    /// Seconds for which the message is of any use.
+    pub good_for: Option<i64>,
 }

@@ -132,6 +132,7 @@ async fn create(ctx: Ctx) -> ApiResult<Reply> {
         message: text("message"),
         organization: organization(&ctx),
         meta: body.get("meta").cloned(),
+        good_for: None,
     };
     let made = rules::create(&ctx.app, &tenant, new).await?;
     // nothing to hide: the caller has just said it

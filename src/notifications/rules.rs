@@ -10,46 +10,32 @@ use crate::groups::model::AuthGroup;
 use crate::groups::{Tenant, tenant};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
-use crate::http::reply::public_document;
+use crate::notifications::delivery::{self, DeliveryError, Way};
 use crate::notifications::model::{Kind, New, Notification};
-use crate::oidc::issue;
-use crate::outgoing::CallError;
+use crate::notifications::outbox;
 use crate::plugins::Plugins;
-use crate::store::{Filter, Object, Query, StoreError, and, eq};
+use crate::plugins::rules::current;
+use crate::store::{Filter, Object, Query, and, eq};
 
 /// Most messages one request for all that are due hands over.
 const BATCH: u64 = 25;
-/// What the service's token allows.
-const SCOPE: &str = "api:write";
 
-/// Why a message was not handed over.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    #[error("the service did not accept it; look at its log")]
-    Call(#[from] CallError),
-    #[error("the service's client is gone; switch notifications on again to get a new one")]
-    NoClient,
-    #[error("no token for the service could be made: {0}")]
-    Token(ApiError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// Are notifications on, for the whole server and for the group?
+pub async fn are_on(app: &App, tenant: &Tenant) -> ApiResult<bool> {
+    let plugins = current(app).await?;
+    Ok(delivery::is_on(app, &plugins, &tenant.group))
 }
 
-/// 405 unless notifications are on for the whole server.
-pub async fn require_global(app: &App) -> ApiResult<Arc<Plugins>> {
-    let plugins = crate::plugins::rules::current(app).await?;
-    if plugins.notifications.enabled && plugins.notifications.notification_service_uri.is_some() {
-        Ok(plugins)
-    } else {
-        Err(ApiError::switched_off(
-            "Global Notifications have not been set",
-        ))
-    }
+fn off_everywhere() -> ApiError {
+    ApiError::switched_off("Global Notifications have not been set")
 }
 
 /// 405 unless notifications are on, for the whole server and for the group.
 pub async fn require_on(app: &App, group: &AuthGroup) -> ApiResult<Arc<Plugins>> {
-    let plugins = require_global(app).await?;
+    let plugins = current(app).await?;
+    if delivery::of_server(app, &plugins).is_none() {
+        return Err(off_everywhere());
+    }
     if group.plugin_options.notification.enabled {
         Ok(plugins)
     } else {
@@ -59,36 +45,65 @@ pub async fn require_on(app: &App, group: &AuthGroup) -> ApiResult<Arc<Plugins>>
     }
 }
 
-/// Sends a message of the server's own. It is kept only if the service accepts it; if not the
-/// answer is 424. 405 if notifications are off for the whole server; whether the group has them
-/// on is the caller's to check (see [`require_on`] and [`Tenant::notifies`]).
-pub async fn send(app: &App, tenant: &Tenant, new: New) -> ApiResult<Notification> {
-    send_for(app, &tenant.group, new).await
+/// What becomes of a message of the server's own that the service does not accept. Mail waits in
+/// the store and is tried again in either case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfRefused {
+    /// It is forgotten, and the answer is 424.
+    #[default]
+    Fail,
+    /// It is kept and tried again; the request goes on.
+    Keep,
 }
 
-/// As [`send`], for a group that may not be active yet.
-pub async fn send_for(app: &App, group: &AuthGroup, new: New) -> ApiResult<Notification> {
-    let plugins = require_global(app).await?;
-    let made = build(app, group, &plugins, new);
+/// Sends a message of the server's own. 405 if notifications are off for the whole server; whether
+/// the group has them on is the caller's to check (see [`require_on`] and [`are_on`]).
+pub async fn send(app: &App, group: &AuthGroup, new: New, if_refused: IfRefused) -> ApiResult<()> {
+    send_all(app, group, vec![new], if_refused).await
+}
+
+/// As [`send`], for messages that are to arrive in this order. None goes out after one that was
+/// refused.
+pub async fn send_all(
+    app: &App,
+    group: &AuthGroup,
+    messages: Vec<New>,
+    if_refused: IfRefused,
+) -> ApiResult<()> {
+    let plugins = current(app).await?;
+    let way = delivery::of_group(app, &plugins, group).ok_or_else(off_everywhere)?;
+    let build = |new| build(app, group, &way, new);
+    let made: Vec<Notification> = messages.into_iter().map(build).collect();
     let stored = app.store.of::<Notification>();
-    stored.insert(&made).await?;
-    match deliver(app, &plugins, &made).await {
-        Ok(()) => processed(app, made).await,
-        Err(cause) => {
-            tracing::warn!(notification = made.id, error = %cause, "not delivered");
-            stored.delete(&made.id).await?;
-            Err(refused(&made.id))
+    stored.insert_many(&made).await?;
+    if let Way::Mail(_) = way {
+        outbox::later(app, made);
+        return Ok(());
+    }
+    for (at, it) in made.iter().enumerate() {
+        match (outbox::attempt(app, it).await, if_refused) {
+            (Ok(_), _) => {}
+            (Err(DeliveryError::Store(e)), _) => return Err(e.into()),
+            (Err(cause), IfRefused::Keep) => outbox::failed(app, &it.id, &cause).await?,
+            (Err(_), IfRefused::Fail) => {
+                for unsent in made.iter().skip(at) {
+                    stored.delete(&unsent.id).await?;
+                }
+                return Err(refused(&it.id));
+            }
         }
     }
+    Ok(())
 }
 
-fn refused(id: &str) -> ApiError {
+/// 424: the service did not accept a message.
+pub fn refused(id: &str) -> ApiError {
     ApiError::failed_dependency(format!(
         "The notification plugin service did not process the request for notification: {id}"
     ))
 }
 
-fn build(app: &App, group: &AuthGroup, plugins: &Plugins, new: New) -> Notification {
+fn build(app: &App, group: &AuthGroup, way: &Way, new: New) -> Notification {
     let known = [
         (new.recipient_email.is_some(), "email"),
         (new.recipient_sms.is_some(), "sms"),
@@ -119,15 +134,12 @@ fn build(app: &App, group: &AuthGroup, plugins: &Plugins, new: New) -> Notificat
         screen_url: new.screen_url,
         subject: new.subject,
         message: new.message,
-        destination_uri: plugins
-            .notifications
-            .notification_service_uri
-            .clone()
-            .unwrap_or_default(),
+        destination_uri: way.destination().to_owned(),
         processed: false,
         organization: new.organization,
         branding: Object::from_json(&branding(group)),
         meta: new.meta.as_ref().and_then(Object::from_json),
+        delivery: Some(outbox::begun(app, new.good_for)),
         version: 0,
         extra: Object::default(),
     }
@@ -151,46 +163,6 @@ fn branding(group: &AuthGroup) -> Json {
     Json::Object(set.collect::<Map<_, _>>())
 }
 
-/// Posts the message to its service with a fresh token of the service's client.
-async fn deliver(app: &App, plugins: &Plugins, it: &Notification) -> Result<(), DeliveryError> {
-    let token = token(app, plugins).await?;
-    let body = public_document(it);
-    app.outgoing
-        .post_json_as(&it.destination_uri, &token, &body)
-        .await?;
-    Ok(())
-}
-
-async fn token(app: &App, plugins: &Plugins) -> Result<String, DeliveryError> {
-    let options = &plugins.notifications;
-    let (Some(id), Some(audience)) = (
-        &options.registered_client_id,
-        &options.notification_service_uri,
-    ) else {
-        return Err(DeliveryError::NoClient);
-    };
-    let root = app.tenants.active(app, "root").await;
-    let root = root
-        .map_err(|e| DeliveryError::Token(e.into()))?
-        .ok_or(DeliveryError::NoClient)?;
-    let client = crate::clients::rules::find(app, &root, id)
-        .await?
-        .ok_or(DeliveryError::NoClient)?;
-    issue::service_token(app, &root, &client, SCOPE, audience).map_err(DeliveryError::Token)
-}
-
-async fn processed(app: &App, mut it: Notification) -> ApiResult<Notification> {
-    it.processed = true;
-    app.store
-        .of::<Notification>()
-        .update(&it.id, |n| {
-            n.processed = true;
-            Ok::<_, StoreError>(())
-        })
-        .await?;
-    Ok(it)
-}
-
 /// A message that a caller of the API asks for.
 pub async fn create(app: &App, tenant: &Tenant, mut new: New) -> ApiResult<Notification> {
     if new.recipient_user_id.is_none() && new.recipient_email.is_none() {
@@ -205,45 +177,48 @@ pub async fn create(app: &App, tenant: &Tenant, mut new: New) -> ApiResult<Notif
         new.recipient_email.get_or_insert(account.email);
     }
     let plugins = require_on(app, &tenant.group).await?;
+    let way = delivery::of_group(app, &plugins, &tenant.group).ok_or_else(off_everywhere)?;
     let optional = new.kind == Kind::General
         && !tenant
             .group
             .plugin_options
             .notification
             .ack_required_on_optional;
-    let made = build(app, &tenant.group, &plugins, new);
+    let made = build(app, &tenant.group, &way, new);
     let stored = app.store.of::<Notification>();
     stored.insert(&made).await?;
-    match deliver(app, &plugins, &made).await {
-        Ok(()) => processed(app, made).await,
+    if let Way::Mail(_) = way {
+        outbox::later(app, vec![made.clone()]);
+        return Ok(made);
+    }
+    match outbox::attempt(app, &made).await {
+        Ok(done) => Ok(done),
         Err(DeliveryError::Store(e)) => Err(e.into()),
-        Err(cause) => {
-            tracing::warn!(notification = made.id, error = %cause, "not delivered");
-            if optional {
-                return Ok(made);
-            }
+        Err(cause) if optional => {
+            outbox::failed(app, &made.id, &cause).await?;
+            let kept = stored.get(&made.id).await?;
+            Ok(kept.unwrap_or(made))
+        }
+        Err(_) => {
             stored.delete(&made.id).await?;
             Err(refused(&made.id))
         }
     }
 }
 
-/// Hands a message over that is still due. 424 if the service does not accept it.
+/// Hands a message over that is still due or was given up. 424 if it is not accepted.
 pub async fn process(app: &App, tenant: &Tenant, it: Notification) -> ApiResult<Notification> {
     if it.processed {
         return Ok(it);
     }
-    let plugins = require_on(app, &tenant.group).await?;
-    match deliver(app, &plugins, &it).await {
-        Ok(()) => processed(app, it).await,
+    require_on(app, &tenant.group).await?;
+    match outbox::again(app, &it).await? {
+        Ok(done) => Ok(done),
         Err(DeliveryError::Store(e)) => Err(e.into()),
-        Err(cause) => {
-            tracing::warn!(notification = it.id, error = %cause, "not delivered");
-            Err(ApiError::failed_dependency(format!(
-                "The notification plugin service did not process this request for notification: {}",
-                it.id
-            )))
-        }
+        Err(_) => Err(ApiError::failed_dependency(format!(
+            "The notification plugin service did not process this request for notification: {}",
+            it.id
+        ))),
     }
 }
 

@@ -11,7 +11,7 @@ use ueauth_actors::SystemClock;
 
 use super::messages::{Action, Sender, account_action};
 use super::model::{FIELDS, Kind, New, Notification};
-use super::rules;
+use super::rules::{self, IfRefused};
 use crate::accounts::Account;
 use crate::app::{App, Parts};
 use crate::groups::bootstrap::{self, NewOwner, NewPassword};
@@ -247,7 +247,7 @@ async fn hole_a_redirect_took_the_services_token_along() {
     switch_on(&app, &service.url).await;
     let root = root(&app).await;
     service.status.store(307, Ordering::SeqCst);
-    let sent = rules::send(&app, &root, asked(Kind::General)).await;
+    let sent = rules::send(&app, &root.group, asked(Kind::General), IfRefused::Fail).await;
     assert_eq!(sent.unwrap_err().status.as_u16(), 424);
     service.seen.recv().await.unwrap();
     assert!(service.seen.try_recv().is_err());
@@ -259,7 +259,7 @@ async fn hole_messages_could_be_sent_into_the_servers_own_network() {
     let mut service = service().await;
     switch_on(&app, &service.url).await;
     let root = root(&app).await;
-    let sent = rules::send(&app, &root, asked(Kind::General)).await;
+    let sent = rules::send(&app, &root.group, asked(Kind::General), IfRefused::Fail).await;
     assert_eq!(sent.unwrap_err().status.as_u16(), 424);
     assert!(service.seen.try_recv().is_err());
     assert!(stored(&app).await.is_empty());
@@ -269,7 +269,7 @@ async fn hole_messages_could_be_sent_into_the_servers_own_network() {
 async fn nothing_is_sent_while_notifications_are_off() {
     let app = start("true").await;
     let root = root(&app).await;
-    let sent = rules::send(&app, &root, asked(Kind::General)).await;
+    let sent = rules::send(&app, &root.group, asked(Kind::General), IfRefused::Fail).await;
     assert_eq!(sent.unwrap_err().status.as_u16(), 405);
     switch_on(&app, "http://127.0.0.1:1/").await;
     let create = rules::create(&app, &root, asked(Kind::General)).await;

@@ -4,12 +4,14 @@ use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::access::members::texts;
+use crate::accounts::Account;
 use crate::accounts::routes::search;
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::messages::{Action, Sender, access_given, account_action};
 use crate::organizations::members::{self, Invitation};
 use crate::organizations::rules;
 use crate::route;
@@ -53,11 +55,17 @@ async fn invite(ctx: Ctx) -> ApiResult<Reply> {
     let invitation = Invitation::from_body(&ctx.req.json())?;
     let tenant = ctx.tenant()?;
     let added = members::invite(&ctx.app, tenant, &organization, &ctx.caller, invitation).await?;
-    if let Some(account) = added.verify_due {
-        // nothing here can send one, and a 201 would say that it is on its way
-        let error = "The message that asks to verify the address could not be sent";
-        return Err(ApiError::failed_dependency(error)
-            .data(json!({ "account": account.public(), "error": error })));
+    if let Some(account) = &added.joined {
+        let by = ctx.caller.author();
+        access_given(&ctx.app, tenant, account, &organization, true, by.clone()).await;
+        if added.verify_due {
+            let sender = Sender {
+                by,
+                custom_domain: ctx.custom_domain.clone(),
+                ..Sender::default()
+            };
+            ask_to_verify(&ctx, account, sender).await?;
+        }
     }
     let mut out = json!({
         "id": added.id,
@@ -71,6 +79,17 @@ async fn invite(ctx: Ctx) -> ApiResult<Reply> {
         );
     }
     reply::created(TYPE, out).map(reply::no_store)
+}
+
+/// The account exists even if the message can not be sent.
+async fn ask_to_verify(ctx: &Ctx, account: &Account, sender: Sender) -> ApiResult<()> {
+    let sent = account_action(&ctx.app, ctx.tenant()?, account, Action::Verify, sender).await;
+    sent.map_err(|cause| {
+        tracing::warn!(account = account.id, error = %cause.message, "no message to verify the address");
+        let error = "The message that asks to verify the address could not be sent";
+        ApiError::failed_dependency(error)
+            .data(json!({ "account": account.public(), "error": error }))
+    })
 }
 
 /// The accounts that the body lists.

@@ -128,8 +128,10 @@ pub struct Added {
     pub id: String,
     /// The password of an account that was made for it, if nobody is told another way.
     pub password: Option<SecretString>,
-    /// The account, if a message that asks to verify its address is due.
-    pub verify_due: Option<Account>,
+    /// The account, if it was not a member before.
+    pub joined: Option<Account>,
+    /// A message that asks to verify the account's address is due.
+    pub verify_due: bool,
 }
 
 /// Makes the account with that address a member, or a new one if there is none.
@@ -147,14 +149,16 @@ pub async fn invite(
     let author = caller.author();
     let added = match known {
         Some(account) => {
-            if held(&account, &organization.id).is_none() {
+            let joins = held(&account, &organization.id).is_none();
+            if joins {
                 let nothing = Wanted::default();
                 define(app, organization, &account.id, &nothing, &author).await?;
             }
             Added {
-                id: account.id,
+                id: account.id.clone(),
                 password: None,
-                verify_due: None,
+                joined: joins.then_some(account),
+                verify_due: false,
             }
         }
         None => create(app, tenant, organization, caller, &invitation).await?,
@@ -195,18 +199,11 @@ async fn create(
         accounts::delete(app, tenant, &id).await?;
         return Err(e);
     }
-    Ok(if made.verify_due {
-        Added {
-            id,
-            password: None,
-            verify_due: Some(made.account),
-        }
-    } else {
-        Added {
-            id,
-            password: made.generated,
-            verify_due: None,
-        }
+    Ok(Added {
+        id,
+        password: made.generated.filter(|_| !made.verify_due),
+        joined: Some(made.account),
+        verify_due: made.verify_due,
     })
 }
 

@@ -28,7 +28,9 @@ pub use landing::{DocsPage, DocsViewer, Landing};
 pub use login::{ButtonStyle, Federation, FederationButton, Login, LoginStep};
 pub use logout::{Logout, LogoutCancel, LogoutSuccess};
 pub use message::Message;
-pub use recovery::{LockAccount, RecoverAccount};
+pub use recovery::{
+    ForgotPassword, LockAccount, NewPassword, OwnedGroup, OwnedGroups, RecoverAccount,
+};
 
 /// A page that can be turned into an HTML document.
 pub trait Page {

@@ -196,6 +196,39 @@ fn hostile_pages(brand: &Brand) -> Vec<(&'static str, String)> {
             .html(),
         ),
         (
+            "forgot_password",
+            ForgotPassword {
+                shell: shell(brand, HOSTILE),
+                reset_url: SCRIPT_URL,
+                home_url: SCRIPT_URL,
+            }
+            .html(),
+        ),
+        (
+            "new_password",
+            NewPassword {
+                shell: shell(brand, HOSTILE),
+                password_url: SCRIPT_URL,
+                token: HOSTILE,
+                reset_url: SCRIPT_URL,
+                home_url: SCRIPT_URL,
+            }
+            .html(),
+        ),
+        (
+            "owned_groups",
+            OwnedGroups {
+                shell: shell(brand, HOSTILE),
+                lookup: HOSTILE,
+                groups: vec![OwnedGroup {
+                    name: HOSTILE.to_owned(),
+                    id: HOSTILE.to_owned(),
+                    login_url: SCRIPT_URL.to_owned(),
+                }],
+            }
+            .html(),
+        ),
+        (
             "landing",
             Landing {
                 shell: shell(brand, HOSTILE),

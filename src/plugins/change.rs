@@ -10,11 +10,12 @@ use crate::clients::Client;
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
+use crate::logs::{self, Code};
 use crate::plugins::model::{EventStream, Notifications, Plugins, Providers};
 use crate::plugins::providers::{self, ChallengeKind, text};
 use crate::plugins::rules::{append, newest, outdated};
 use crate::plugins::service_clients::{self, Service};
-use crate::store::Object;
+use crate::store::{Object, Value};
 
 /// A change that the root group's people or clients ask for.
 #[derive(Debug, Clone, Copy)]
@@ -146,7 +147,10 @@ pub async fn challenges(change: Change<'_>) -> ApiResult<Plugins> {
         if proxied
             && let Err(cause) = service_clients::remove(app, root, Service::ChallengeProxy).await
         {
-            tracing::warn!(%cause, "the client of the challenge proxy is still there");
+            let text = "the client of the challenge proxy is still there";
+            tracing::warn!(%cause, "{text}");
+            let details = [("error".to_owned(), Value::from(cause.to_string()))];
+            logs::note(app, Code::Error, text, details.into_iter().collect());
         }
         return Ok(new);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::ExposeSecret;
 
-use super::{Protocol, Settings};
+use super::{Protocol, Settings, SmtpUrl};
 
 /// Cookie keys that were published as defaults or samples.
 const PUBLISHED_COOKIE_KEYS: &[&str] = &["secret1", "secret2"];
@@ -110,6 +110,17 @@ impl Settings {
             self.store.pool_minimum > self.store.pool_maximum.get(),
             "store.pool_minimum",
             "it is above store.pool_maximum; lower it",
+        );
+        let messages = &self.notifications;
+        found.error(
+            messages.smtp_url.is_some() && messages.from.is_none(),
+            "notifications.from",
+            "mail needs an address it comes from; set one beside notifications.smtp_url",
+        );
+        found.warn(
+            self.is_production() && messages.smtp_url.as_ref().is_some_and(SmtpUrl::is_exposed),
+            "notifications.smtp_url",
+            "mail, with links that act for people, may travel in clear; leave its `tls` parameter out",
         );
         found.warn(
             self.is_production() && self.server.development,

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use regex::Regex;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use url::Url;
+
+use super::smtp::SmtpUrl;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -348,6 +351,19 @@ pub struct Outgoing {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Notifications {
+    /// May carry a password, which the type keeps secret.
+    #[serde(deserialize_with = "smtp_url")]
+    pub smtp_url: Option<SmtpUrl>,
+    #[serde(deserialize_with = "mailbox")]
+    pub from: Option<Mailbox>,
+    pub retry_seconds: NonZeroU32,
+    pub attempts: NonZeroU32,
+    pub poll_seconds: NonZeroU64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimits {
     pub enabled: bool,
     pub login: RateLimit,
@@ -477,6 +493,19 @@ fn bus_url<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SecretString>,
     Err(D::Error::custom(
         "must be empty or start with `nats://` or `tls://`",
     ))
+}
+
+fn smtp_url<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SmtpUrl>, D::Error> {
+    optional_text(source)?
+        .map(|text| SmtpUrl::parse(&text).map_err(D::Error::custom))
+        .transpose()
+}
+
+fn mailbox<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Mailbox>, D::Error> {
+    let fault = |_| D::Error::custom("must be `address` or `Name <address>`");
+    optional_text(source)?
+        .map(|text| text.parse().map_err(fault))
+        .transpose()
 }
 
 fn web_url(text: &str) -> Result<Url, &'static str> {

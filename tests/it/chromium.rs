@@ -175,6 +175,27 @@ impl Chromium {
         panic!("pressing {css} leads nowhere from {}", self.url().await);
     }
 
+    /// Presses something whose page stays.
+    pub async fn click(&self, css: &str) {
+        let element = self.find(css).await;
+        element.click().await.expect("something to press");
+    }
+
+    /// Waits until an element can be seen and says something; answers what.
+    pub async fn shown(&self, css: &str) -> String {
+        for _ in 0..600 {
+            let element = self.find(css).await;
+            // the page may change between the questions
+            if let (Ok(true), Ok(text)) = (element.is_displayed().await, element.text().await)
+                && !text.is_empty()
+            {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{css} stays hidden\n{}", self.text().await);
+    }
+
     /// Waits until the address starts like this.
     pub async fn arrived(&self, start: &str) -> Url {
         for _ in 0..600 {

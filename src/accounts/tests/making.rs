@@ -192,6 +192,7 @@ async fn a_due_verify_message_that_is_not_sent_is_no_success() {
     .await;
     let mut plugins = crate::plugins::rules::first(&w.app, "x").await.unwrap();
     plugins.notifications.enabled = true;
+    plugins.notifications.notification_service_uri = Some("https://notices.test/in".to_owned());
     w.app
         .store
         .of::<crate::plugins::Plugins>()

@@ -3,6 +3,7 @@
 use super::*;
 use crate::accounts::model::LoginTimeout;
 use crate::challenges::model::ChallengeState;
+use crate::oidc::records::InitialAccessToken;
 use crate::plugins::Plugins;
 use crate::store::Date;
 
@@ -152,10 +153,17 @@ async fn messages_that_cannot_be_sent_are_no_success() {
     assert_eq!(codes().await, 200);
     let before = w.account("ada").await.recover_codes;
     notify(&w).await;
+    assert_eq!(
+        mail("reset-user-password", "nobody@acc.test").await,
+        204,
+        "nothing is known of the service yet"
+    );
     for path in ["reset-user-password", "resend-verify-email"] {
         let known = mail(path, "ada@acc.test").await;
         assert_eq!((known, mail(path, "nobody@acc.test").await), (424, 424));
     }
+    let tokens = w.app.store.of::<Record<InitialAccessToken>>();
+    assert_eq!(tokens.count(eq("payload.sub", "ada")).await.unwrap(), 0);
     assert_eq!(
         operate(&w, "token-owner", "ada", "verify_account").await.0,
         424

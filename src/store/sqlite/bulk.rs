@@ -17,7 +17,8 @@ use super::super::bulk::{
 };
 use super::super::{Collection, StoreError, StoreOptions};
 use super::schema::{self, Table};
-use super::{PATIENCE, Place, connect, create, lock_file, write};
+use super::write::Edit;
+use super::{PATIENCE, Place, connect, create, lock_file};
 
 const ASIDE: &str = "ueauth.aside";
 const NOTE: &str = "ueauth.move";
@@ -246,7 +247,7 @@ fn add(
     let text = document.get_str("_id").ok();
     if let (Some(table), Some(_)) = (inner.tables.get(collection), text) {
         // nothing counts as expired, so that nothing has to make room
-        return write::insert(connection, table, document, i64::MIN);
+        return Edit::new(connection, table).insert(document, i64::MIN);
     }
     if let Some(id) = text.filter(|_| table) {
         connection
@@ -271,7 +272,7 @@ fn add(
 fn overwrite(inner: &Inner, collection: &str, document: &RawDocument) -> Result<(), StoreError> {
     let connection = &inner.connection;
     if let (Some(table), Ok(_)) = (inner.tables.get(collection), document.get_str("_id")) {
-        return write::put(connection, table, document, i64::MIN);
+        return Edit::new(connection, table).put(document, i64::MIN);
     }
     for home in homes(connection, collection)? {
         match (home, document.get_str("_id")) {

@@ -1,0 +1,239 @@
+//! Stored messages on their way out. A message is stored before the answer to the request that
+//! caused it, with a time at which it is due unless it was accepted by then; so a server that is
+//! killed loses none, and one may be sent twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::http::error::ApiResult;
+use crate::logs::{self, Code};
+use crate::notifications::Notification;
+use crate::notifications::delivery::{DeliveryError, deliverer};
+use crate::notifications::model::Delivery;
+use crate::store::{Date, Filter, Order, Query, StoreError, Value, and, eq, lte};
+
+const QUEUED: &str = "queued";
+const DEAD: &str = "dead";
+/// Longest pause (s) between two attempts.
+const LONGEST: u32 = 3600;
+/// Messages that are looked for at a time, and handed over at the same time.
+const BATCH: u64 = 50;
+const AT_ONCE: usize = 4;
+
+/// Messages handed over beside requests; more wait in the store until they are due.
+static SLOTS: Semaphore = Semaphore::const_new(32);
+
+/// How long one attempt may take: several exchanges with a mail server.
+fn patience(app: &App) -> Duration {
+    Duration::from_secs(app.settings.outgoing.timeout_seconds.get()).saturating_mul(2)
+}
+
+fn after(app: &App, pause: Duration) -> Date {
+    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    Date::from_millis(app.now_ms().saturating_add(pause))
+}
+
+/// When whoever has taken a message on may be thought dead.
+fn lease(app: &App) -> Date {
+    after(app, patience(app) + Duration::from_secs(1))
+}
+
+/// What a new message carries while its first attempt is under way.
+pub fn begun(app: &App, good_for: Option<i64>) -> Delivery {
+    let until = good_for
+        .map(|life| Date::from_millis(app.now_ms().saturating_add(life.saturating_mul(1000))));
+    Delivery {
+        state: QUEUED.to_owned(),
+        attempts: 1,
+        next_at: Some(lease(app)),
+        until,
+        ..Delivery::default()
+    }
+}
+
+/// Hands a message over, once, and notes the outcome.
+pub async fn attempt(app: &App, it: &Notification) -> Result<Notification, DeliveryError> {
+    let given = tokio::time::timeout(patience(app), deliverer(it).deliver(app, it));
+    match given.await.unwrap_or(Err(DeliveryError::Late)) {
+        Ok(()) => Ok(accepted(app, it).await?),
+        Err(cause) => {
+            tracing::warn!(notification = it.id, error = %cause, "not delivered");
+            Err(cause)
+        }
+    }
+}
+
+async fn accepted(app: &App, it: &Notification) -> Result<Notification, StoreError> {
+    let stored = app.store.of::<Notification>();
+    let changed = stored
+        .update(&it.id, |n: &mut Notification| {
+            n.processed = true;
+            n.delivery = None;
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    // somebody may have deleted it meanwhile
+    Ok(changed.unwrap_or_else(|| Notification {
+        processed: true,
+        delivery: None,
+        ..it.clone()
+    }))
+}
+
+/// Notes that an attempt failed: the message is tried again later, or given up.
+pub async fn failed(app: &App, id: &str, cause: &DeliveryError) -> Result<(), StoreError> {
+    let settings = &app.settings.notifications;
+    let text = cause.to_string();
+    let changed = app
+        .store
+        .of::<Notification>()
+        .update(id, |n: &mut Notification| {
+            let Some(d) = n.delivery.as_mut().filter(|d| d.state == QUEUED) else {
+                return Ok(());
+            };
+            let pause = pause(settings.retry_seconds.get(), d.attempts);
+            let next = after(app, pause);
+            let hopeless = cause.is_final()
+                || d.attempts >= i64::from(settings.attempts.get())
+                || d.until.is_some_and(|until| until <= next);
+            if hopeless {
+                DEAD.clone_into(&mut d.state);
+            }
+            d.next_at = Some(next).filter(|_| !hopeless);
+            d.error = Some(text.clone());
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    if changed
+        .and_then(|n| n.delivery)
+        .is_some_and(|d| d.state == DEAD)
+    {
+        tracing::error!(notification = id, error = %cause, "a message was given up");
+        let details = [("notification", id), ("error", text.as_str())];
+        let details = details.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        let told = "a message was given up; have it sent by the API once the cause is gone";
+        logs::note(app, Code::Error, told, details.into_iter().collect());
+    }
+    Ok(())
+}
+
+/// Twice as long after each attempt.
+fn pause(first: u32, attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let seconds = first.saturating_mul(2_u32.saturating_pow(doublings.min(31)));
+    Duration::from_secs(u64::from(seconds.min(LONGEST.max(first))))
+}
+
+/// Hands new messages over beside the request, in their order.
+pub fn later(app: &App, messages: Vec<Notification>) {
+    // without a slot they are found in the store once they are due
+    let Ok(slot) = SLOTS.try_acquire() else {
+        return;
+    };
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        for it in messages {
+            go(&app, &it).await;
+        }
+        drop(slot);
+    });
+}
+
+async fn go(app: &App, it: &Notification) {
+    let Err(cause) = attempt(app, it).await else {
+        return;
+    };
+    if let Err(fault) = failed(app, &it.id, &cause).await {
+        // it stays as it was taken on, so it becomes due all the same
+        tracing::warn!(notification = it.id, error = %fault, "the outcome was not noted");
+    }
+}
+
+/// Takes a message on if it is still due; of several servers one does.
+async fn take_on(app: &App, id: &str) -> Result<Option<Notification>, StoreError> {
+    let due = and([eq("_id", id), due(app)]);
+    let next = lease(app);
+    app.store
+        .of::<Notification>()
+        .update_where(due, |n: &mut Notification| {
+            let d = n.delivery.get_or_insert_default();
+            d.attempts = d.attempts.saturating_add(1);
+            d.next_at = Some(next);
+            Ok::<_, StoreError>(())
+        })
+        .await
+}
+
+fn due(app: &App) -> Filter {
+    and([eq("processed", false), lte("delivery.nextAt", app.date())])
+}
+
+/// Hands over what is due. Answers how many messages were.
+async fn round(app: &App) -> Result<usize, StoreError> {
+    let query = Query::new(due(app))
+        .sort("createdAt", Order::Ascending)
+        .limit(BATCH);
+    let found = app.store.of::<Notification>().find(query).await?;
+    let count = found.len();
+    futures_util::stream::iter(found)
+        .for_each_concurrent(AT_ONCE, async |it| match take_on(app, &it.id).await {
+            Ok(Some(taken)) => go(app, &taken).await,
+            Ok(None) => {}
+            Err(e) => tracing::warn!(notification = it.id, error = %e, "not taken on"),
+        })
+        .await;
+    Ok(count)
+}
+
+/// Looks for messages that are due until it is aborted.
+pub fn spawn(app: &App) -> tokio::task::JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let every = app.settings.notifications.poll_seconds.get();
+        let mut every = tokio::time::interval(Duration::from_secs(every));
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            if let Err(e) = round(&app).await {
+                tracing::warn!(error = %e, "the messages that are due could not be looked for");
+            }
+        }
+    })
+}
+
+/// Hands a stored message over again because somebody asks for it, whatever its state.
+pub async fn again(app: &App, it: &Notification) -> ApiResult<Result<Notification, DeliveryError>> {
+    let next = lease(app);
+    app.store
+        .of::<Notification>()
+        .update(&it.id, |n: &mut Notification| {
+            if let Some(d) = n.delivery.as_mut().filter(|d| d.next_at.is_some()) {
+                d.attempts = d.attempts.saturating_add(1);
+                d.next_at = Some(next);
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    let outcome = attempt(app, it).await;
+    if let Err(cause) = &outcome {
+        failed(app, &it.id, cause).await?;
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_an_hour() {
+        let seconds: Vec<u64> = (1..=9).map(|n| pause(30, n).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(pause(30, i64::MAX).as_secs(), 3600);
+        assert_eq!(pause(7200, 1).as_secs(), 7200, "who wants longer gets it");
+    }
+}
