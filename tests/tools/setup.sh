@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and says so. Usage: setup.sh [TOOL]...
-# Tools: ferretdb chromium node python (all of these without an argument), and oracle for the benchmarks.
+# Tools: ferretdb chromium node python contract (all of these without an argument), and oracle for the benchmarks.
 # Everything goes to target/tools, except the browser, which comes from the system's packages.
 # Exit code 1 when something could not be made ready; the reason is the last line printed for it.
 set -uo pipefail
@@ -66,24 +66,28 @@ npm_packages() { # FOLDER NAME
         missing "$2" "npm ci failed (see above)"
 }
 
-python() {
-    command -v python3 >/dev/null || { missing "the Python client" "Python 3 is not installed"; return; }
-    local wanted=tests/clients/python/requirements.txt stamp=$tools/venv/.installed
+python() { pip_packages tests/clients/python "the Python client"; }
+contract() { pip_packages tests/contract "the programs that look at the API's document"; }
+
+# Both folders' packages go to one place, so their versions have to go together.
+pip_packages() { # FOLDER NAME
+    local wanted=$1/requirements.txt stamp=$tools/venv/.installed-${1//\//-}
+    command -v python3 >/dev/null || { missing "$2" "Python 3 is not installed"; return; }
     if cmp -s "$wanted" "$stamp"; then
-        say "the Python client is there"
+        say "$2: there"
         return
     fi
-    say "installing the Python client into $tools/venv"
+    say "$2: installing into $tools/venv"
     python3 -m venv "$tools/venv" &&
         "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted" && cp "$wanted" "$stamp" ||
-        missing "the Python client" "its installation failed (see above)"
+        missing "$2" "the installation failed (see above)"
 }
 
-[ $# -gt 0 ] || set -- ferretdb chromium node python
+[ $# -gt 0 ] || set -- ferretdb chromium node python contract
 status=0
 for tool in "$@"; do
     case $tool in
-    ferretdb | chromium | node | python | oracle) "$tool" || status=1 ;;
+    ferretdb | chromium | node | python | contract | oracle) "$tool" || status=1 ;;
     *) say "unknown tool: $tool" && status=2 ;;
     esac
 done
