@@ -37,7 +37,7 @@ const OPERATOR: &[&str] = &[
 static BOOK: LazyLock<Result<Book, NotesError>> = LazyLock::new(Book::open);
 
 /// Documents ready to send, by all that makes them differ.
-static READY: LazyLock<Cache<(String, bool), Bytes>> = LazyLock::new(|| Cache::new(64));
+static READY: LazyLock<Cache<(String, bool), Bytes>> = LazyLock::new(|| Cache::new(32));
 
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]

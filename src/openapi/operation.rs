@@ -43,22 +43,32 @@ pub fn describe(book: &Book, route: &Route, group_fixed: bool) -> Json {
 }
 
 fn parameters(book: &Book, route: &Route, note: &Note, group_fixed: bool) -> Vec<Json> {
-    let in_path = route
+    let named = route
         .path
         .split('/')
         .filter_map(|s| s.strip_prefix('{').and_then(|s| s.strip_suffix('}')))
         .filter(|name| !(group_fixed && *name == "group"))
-        .map(|name| {
-            let meaning = note.paths.get(name).or_else(|| book.paths.get(name));
-            let mut schema = schema::expand(meaning.cloned().unwrap_or_else(|| "string".into()));
-            let text = schema.as_object_mut().and_then(|m| m.shift_remove("description"));
-            json!({ "name": name, "in": "path", "required": true, "description": text, "schema": schema })
-        });
+        .map(|name| in_path(book, note, name));
     let others = note.parameters.iter().map(|p| match p {
         Json::String(name) => json!({ "$ref": format!("#/components/parameters/{name}") }),
         written => schema::parameter(written.clone()),
     });
-    in_path.chain(others).collect()
+    named.chain(others).collect()
+}
+
+/// What a parameter in the path means here, else what it means everywhere.
+fn in_path(book: &Book, note: &Note, name: &str) -> Json {
+    let written =
+        [note.paths.get(name), book.paths.get(name)].map(|w| w.cloned().map(schema::expand));
+    let [here, everywhere] = written.map(Option::unwrap_or_default);
+    let text = [&here, &everywhere]
+        .iter()
+        .find_map(|schema| schema.get("description").cloned());
+    let mut schema = if here.is_null() { everywhere } else { here };
+    if let Some(map) = schema.as_object_mut() {
+        map.shift_remove("description");
+    }
+    json!({ "name": name, "in": "path", "required": true, "description": text, "schema": schema })
 }
 
 fn body(note: &Note) -> Option<Json> {

@@ -79,6 +79,20 @@ fn notes_say_what_there_is_to_say() {
     }
 }
 
+#[test]
+fn every_parameter_is_described() {
+    let document = full();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let described =
+                    parameter.get("$ref").is_some() || parameter["description"].is_string();
+                assert!(described, "{method} {path}: {parameter}");
+            }
+        }
+    }
+}
+
 fn each<'a>(value: &'a Json, found: &mut Vec<&'a str>) {
     match value {
         Json::Object(map) => {

@@ -43,6 +43,7 @@ mod application;
 mod bad_input;
 mod browser;
 mod chromium;
+mod document;
 mod ferretdb;
 mod flow;
 mod holes;
