@@ -1,5 +1,5 @@
 # Each target is one thin call; CONTRIBUTING.md says what they do.
-.PHONY: run test bench check diff tools
+.PHONY: run test bench check diff contract tools
 
 run:
 	cargo run --release --locked -- serve --development
@@ -19,6 +19,12 @@ check:
 diff:
 	cargo build --locked
 	python3 tests/diff/run.py
+
+contract:
+	tests/tools/setup.sh contract
+	cargo build --locked
+	target/tools/venv/bin/python tests/contract/compare.py
+	target/tools/venv/bin/python tests/contract/answers.py
 
 tools:
 	tests/tools/setup.sh

@@ -101,6 +101,8 @@ enum CliError {
     Api(#[from] crate::http::ApiError),
     #[error(transparent)]
     Takeover(#[from] TakeoverError),
+    #[error(transparent)]
+    Document(#[from] crate::openapi::DocumentError),
     #[error("could not read or print")]
     Print(#[from] std::io::Error),
 }
@@ -168,7 +170,7 @@ async fn execute(cli: Cli) -> Result<Outcome, CliError> {
         }
         Command::Openapi => {
             let settings = Settings::load(&Sources::from_process(cli.config, flags))?;
-            let document = crate::openapi::document(&settings.origin(), None, false);
+            let document = crate::openapi::document(&settings.origin(), None, false)?;
             serde_json::to_writer_pretty(std::io::stdout().lock(), &document)
                 .map_err(std::io::Error::from)?;
             say("", false);

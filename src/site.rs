@@ -179,8 +179,9 @@ async fn redoc(ctx: Ctx) -> ApiResult<Reply> {
 
 fn openapi(ctx: &Ctx, clean: bool) -> ApiResult<Reply> {
     let server = origin(&ctx.app, ctx.custom_domain.as_deref());
-    let document = crate::openapi::document(&server, ctx.tenant.as_deref(), clean);
-    reply::json_with(StatusCode::OK, &document)
+    let document =
+        crate::openapi::bytes(&server, ctx.tenant.as_deref(), clean).map_err(ApiError::internal)?;
+    Ok(reply::json_bytes(StatusCode::OK, document))
 }
 
 async fn document(ctx: Ctx) -> ApiResult<Reply> {

@@ -31,16 +31,16 @@ pub static ROUTES: &[Route] = &[
         body: OIDC_BODY,
         ..route!(POST "/{group}/reg", [Limit(LimitClass::Registration)], create, public "takes an initial access token")
     },
-    route!(GET "/{group}/reg/{clientId}", [], read, public "takes a registration access token"),
+    route!(GET "/{group}/reg/{id}", [], read, public "takes a registration access token"),
     Route {
         body: OIDC_BODY,
-        ..route!(PUT "/{group}/reg/{clientId}", [], update, public "takes a registration access token")
+        ..route!(PUT "/{group}/reg/{id}", [], update, public "takes a registration access token")
     },
     Route {
         body: OIDC_BODY,
-        ..route!(PATCH "/{group}/reg/{clientId}", [], patch, public "names the fault of the request, then that there is no such method")
+        ..route!(PATCH "/{group}/reg/{id}", [], patch, public "names the fault of the request, then that there is no such method")
     },
-    route!(DELETE "/{group}/reg/{clientId}", [], delete, public "takes a registration access token"),
+    route!(DELETE "/{group}/reg/{id}", [], delete, public "takes a registration access token"),
 ];
 
 const NO_TOKEN: &str = "no access token provided";
@@ -389,7 +389,7 @@ async fn managed(ctx: &Ctx) -> Result<(Client, Record<RegistrationAccessToken>),
         .await?;
     match owner {
         Some(client) if !rules::belongs(&client, tenant) => Err(invalid_token()),
-        Some(client) if client.id == ctx.req.param("clientId")? => Ok((client, record)),
+        Some(client) if client.id == ctx.req.param("id")? => Ok((client, record)),
         _ => {
             records.delete(&token).await?;
             Err(invalid_token())
@@ -397,7 +397,7 @@ async fn managed(ctx: &Ctx) -> Result<(Client, Record<RegistrationAccessToken>),
     }
 }
 
-/// `GET /{group}/reg/{clientId}` (RFC 7592 §2.1).
+/// `GET /{group}/reg/{id}` (RFC 7592 §2.1).
 pub async fn read(ctx: Ctx) -> ApiResult<Reply> {
     let outcome = show(&ctx).await;
     finish(&ctx, outcome)
@@ -422,7 +422,7 @@ async fn update_guards(ctx: &Ctx) -> ApiResult<Option<String>> {
     guards(ctx, &body, id).await
 }
 
-/// `PUT /{group}/reg/{clientId}`: the whole metadata anew (RFC 7592 §2.2).
+/// `PUT /{group}/reg/{id}`: the whole metadata anew (RFC 7592 §2.2).
 pub async fn update(ctx: Ctx) -> ApiResult<Reply> {
     let product = update_guards(&ctx).await?;
     let outcome = replace(&ctx, product).await;
@@ -559,11 +559,11 @@ async fn change(
     Ok(outcome?)
 }
 
-/// `DELETE /{group}/reg/{clientId}` (RFC 7592 §2.3).
+/// `DELETE /{group}/reg/{id}` (RFC 7592 §2.3).
 pub async fn delete(ctx: Ctx) -> ApiResult<Reply> {
     rules::not_primary(
         ctx.tenant()?,
-        ctx.req.param("clientId")?,
+        ctx.req.param("id")?,
         "You can not delete the primary client of your auth group",
     )?;
     let outcome = remove(&ctx).await;

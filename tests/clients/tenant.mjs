@@ -51,7 +51,8 @@ async function apiToken(url, group, client, email, password) {
 
 /** Creates the root group, then a tenant `name`, its owner and one user. Answers all that tests need to know of them. */
 export async function createTenant(url, root, name = 'shop') {
-  await call(`${url}/api/init`, { json: { setupCode: root.setupCode, password: root.password } });
+  const first = await call(`${url}/api/init`, { json: { setupCode: root.setupCode, password: root.password } });
+  const rootToken = await apiToken(url, first.data.authGroup.id, first.data.client, root.email, root.password);
   const owner = { email: `owner@${name}.test`, password: 'Own3r!pass' };
   const created = await call(`${url}/api/group`, {
     json: {
@@ -78,7 +79,8 @@ export async function createTenant(url, root, name = 'shop') {
     json: { email: user.email, username: user.email, password: user.password },
     token: ownerToken,
   });
-  return { url, group, issuer: `${url}/${group}`, owner, ownerToken, user: { ...user, id: account.data.id } };
+  const userToken = await apiToken(url, group, client, user.email, user.password);
+  return { url, group, issuer: `${url}/${group}`, rootToken, owner, ownerToken, user: { ...user, id: account.data.id }, userToken };
 }
 
 /** The tenant that start.mjs prepared, from the environment. */

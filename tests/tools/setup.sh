@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and says so. Usage: setup.sh [TOOL]...
-# Tools: ferretdb chromium smtp node python (all of these without an argument), and oracle for the benchmarks.
+# Tools: ferretdb chromium smtp node python contract (all of these without an argument), and oracle for the benchmarks.
 # Everything goes to target/tools, except the browser, which comes from the system's packages.
 # Exit code 1 when something could not be made ready; the reason is the last line printed for it.
 set -uo pipefail
@@ -66,27 +66,29 @@ npm_packages() { # FOLDER NAME
         missing "$2" "npm ci failed (see above)"
 }
 
-python() { python_packages venv tests/clients/python/requirements.txt "the Python client"; }
-smtp() { python_packages smtp-venv tests/tools/smtp/requirements.txt "the mail server"; }
+python() { pip_packages venv tests/clients/python "the Python client"; }
+contract() { pip_packages venv tests/contract "the programs that look at the API's document"; }
+smtp() { pip_packages smtp-venv tests/tools/smtp "the mail server"; }
 
-python_packages() { # FOLDER REQUIREMENTS NAME
+# Folders whose packages go to one place need versions that go together.
+pip_packages() { # PLACE FOLDER NAME
+    local venv=$tools/$1 wanted=$2/requirements.txt stamp=$tools/$1/.installed-${2//\//-}
     command -v python3 >/dev/null || { missing "$3" "Python 3 is not installed"; return; }
-    local venv=$tools/$1 stamp=$tools/$1/.installed
-    if cmp -s "$2" "$stamp"; then
+    if cmp -s "$wanted" "$stamp"; then
         say "$3: there"
         return
     fi
     say "$3: installing into $venv"
     python3 -m venv "$venv" &&
-        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$2" && cp "$2" "$stamp" ||
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted" && cp "$wanted" "$stamp" ||
         missing "$3" "its installation failed (see above)"
 }
 
-[ $# -gt 0 ] || set -- ferretdb chromium smtp node python
+[ $# -gt 0 ] || set -- ferretdb chromium smtp node python contract
 status=0
 for tool in "$@"; do
     case $tool in
-    ferretdb | chromium | smtp | node | python | oracle) "$tool" || status=1 ;;
+    ferretdb | chromium | smtp | node | python | contract | oracle) "$tool" || status=1 ;;
     *) say "unknown tool: $tool" && status=2 ;;
     esac
 done

@@ -114,13 +114,13 @@ impl World {
     ) -> Answer {
         let route = ROUTES
             .iter()
-            .find(|r| r.method == method && r.path.contains("clientId") == id.is_some())
+            .find(|r| r.method == method && r.path.contains("id") == id.is_some())
             .unwrap();
         let path = match id {
             Some(id) => format!("/{group}/reg/{id}"),
             None => format!("/{group}/reg"),
         };
-        let param = id.map(|id| ("clientId", id.to_owned()));
+        let param = id.map(|id| ("id", id.to_owned()));
         self.send(route, group, param, &path, token, body).await
     }
 

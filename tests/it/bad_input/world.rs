@@ -138,7 +138,7 @@ impl World {
                 bearer(&tenant.root_token)
             }
             "/{group}/reg" => bearer(&initial),
-            "/{group}/reg/{clientId}" => bearer(text(&client["registration_access_token"])),
+            "/{group}/reg/{id}" => bearer(text(&client["registration_access_token"])),
             "/{group}/me" => bearer(text(&opaque["access_token"])),
             "/{group}/token" | "/{group}/token/introspection" | "/{group}/token/revocation" => {
                 Some(format!("Basic {basic}"))
@@ -165,7 +165,7 @@ impl World {
                     ids: Arc::clone(&ids),
                     credential: credential(&path),
                     // a registration token that is used on another client is used up
-                    misfit: (path == "/{group}/reg/{clientId}")
+                    misfit: (path == "/{group}/reg/{id}")
                         .then(|| bearer(text(&spare["registration_access_token"])))
                         .flatten(),
                 }
