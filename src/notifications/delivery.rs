@@ -42,6 +42,10 @@ pub enum DeliveryError {
     Lookup(#[source] std::io::Error),
     #[error("it took too long")]
     Late,
+    #[error("it could not be put together, which is a fault of this server")]
+    Broken,
+    #[error("the link in it does not work any more")]
+    Expired,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -50,7 +54,9 @@ impl DeliveryError {
     /// Would another attempt end the same way?
     pub fn is_final(&self) -> bool {
         match self {
-            Self::NoAddress | Self::Address(_) | Self::Form(_) | Self::Text(_) => true,
+            Self::NoAddress | Self::Address(_) | Self::Form(_) | Self::Text(_) | Self::Expired => {
+                true
+            }
             Self::Smtp(e) => e.is_permanent(),
             _ => false,
         }

@@ -270,6 +270,46 @@ pub async fn access_given(
     tell(app, tenant, message).await;
 }
 
+/// Tells somebody that what an organization keeps about them was `created`, `updated` or `deleted`,
+/// if the organization wants that. Nothing fails with it.
+pub async fn profile_kept(
+    app: &App,
+    tenant: &Tenant,
+    organization: &Organization,
+    account: Option<&str>,
+    change: &str,
+    by: String,
+) {
+    let (true, Some(id)) = (organization.profile_notifications, account) else {
+        return;
+    };
+    let account = match crate::accounts::rules::find(app, tenant.id(), id).await {
+        Ok(Some(account)) => account,
+        Ok(None) => return,
+        Err(cause) => {
+            tracing::warn!(account = id, error = %cause, "not told about a profile");
+            return;
+        }
+    };
+    let (group, name) = (&tenant.group.name, &organization.name);
+    let message = New {
+        kind: Kind::General,
+        created_by: by,
+        iss: Some(tenant.issuer(app, None)),
+        recipient_user_id: Some(account.id.clone()),
+        recipient_email: Some(account.email.clone()),
+        recipient_sms: account.phone.as_ref().and_then(|p| p.txt.clone()),
+        screen_url: Some(tenant.portal(app)),
+        subject: Some(format!("{group} - Your profile at {name} was {change}")),
+        message: Some(format!(
+            "What '{name}' keeps about you at '{group}' was {change}. Follow the link to sign in and see it."
+        )),
+        organization: Some(organization.id.clone()),
+        ..New::default()
+    };
+    tell(app, tenant, message).await;
+}
+
 /// Sends a message if notifications are on; the request that caused it goes on in any case.
 async fn tell(app: &App, tenant: &Tenant, message: New) {
     let sent = async {

@@ -57,8 +57,18 @@ pub fn begun(app: &App, good_for: Option<i64>) -> Delivery {
 
 /// Hands a message over, once, and notes the outcome.
 pub async fn attempt(app: &App, it: &Notification) -> Result<Notification, DeliveryError> {
-    let given = tokio::time::timeout(patience(app), deliverer(it).deliver(app, it));
-    match given.await.unwrap_or(Err(DeliveryError::Late)) {
+    let (theirs, message) = (Arc::clone(app), it.clone());
+    // on its own, so that a fault in writing one message does not end the handing over of others
+    let mut task =
+        tokio::spawn(async move { deliverer(&message).deliver(&theirs, &message).await });
+    let ended = tokio::time::timeout(patience(app), &mut task).await;
+    let given = if let Ok(ended) = ended {
+        ended.unwrap_or(Err(DeliveryError::Broken))
+    } else {
+        task.abort();
+        Err(DeliveryError::Late)
+    };
+    match given {
         Ok(()) => Ok(accepted(app, it).await?),
         Err(cause) => {
             tracing::warn!(notification = it.id, error = %cause, "not delivered");
@@ -88,10 +98,11 @@ async fn accepted(app: &App, it: &Notification) -> Result<Notification, StoreErr
 pub async fn failed(app: &App, id: &str, cause: &DeliveryError) -> Result<(), StoreError> {
     let settings = &app.settings.notifications;
     let text = cause.to_string();
-    let changed = app
-        .store
+    let mut given_up = false;
+    app.store
         .of::<Notification>()
         .update(id, |n: &mut Notification| {
+            given_up = false;
             let Some(d) = n.delivery.as_mut().filter(|d| d.state == QUEUED) else {
                 return Ok(());
             };
@@ -102,16 +113,14 @@ pub async fn failed(app: &App, id: &str, cause: &DeliveryError) -> Result<(), St
                 || d.until.is_some_and(|until| until <= next);
             if hopeless {
                 DEAD.clone_into(&mut d.state);
+                given_up = true;
             }
             d.next_at = Some(next).filter(|_| !hopeless);
             d.error = Some(text.clone());
             Ok::<_, StoreError>(())
         })
         .await?;
-    if changed
-        .and_then(|n| n.delivery)
-        .is_some_and(|d| d.state == DEAD)
-    {
+    if given_up {
         tracing::error!(notification = id, error = %cause, "a message was given up");
         let details = [("notification", id), ("error", text.as_str())];
         let details = details.map(|(name, value)| (name.to_owned(), Value::from(value)));
@@ -172,21 +181,32 @@ fn due(app: &App) -> Filter {
     and([eq("processed", false), lte("delivery.nextAt", app.date())])
 }
 
-/// Hands over what is due. Answers how many messages were.
-async fn round(app: &App) -> Result<usize, StoreError> {
+/// Hands over what is due.
+pub(super) async fn round(app: &App) -> Result<(), StoreError> {
     let query = Query::new(due(app))
         .sort("createdAt", Order::Ascending)
         .limit(BATCH);
     let found = app.store.of::<Notification>().find(query).await?;
-    let count = found.len();
     futures_util::stream::iter(found)
-        .for_each_concurrent(AT_ONCE, async |it| match take_on(app, &it.id).await {
-            Ok(Some(taken)) => go(app, &taken).await,
-            Ok(None) => {}
-            Err(e) => tracing::warn!(notification = it.id, error = %e, "not taken on"),
+        .for_each_concurrent(AT_ONCE, async |it| {
+            if let Err(e) = one(app, &it.id).await {
+                tracing::warn!(notification = it.id, error = %e, "not taken on");
+            }
         })
         .await;
-    Ok(count)
+    Ok(())
+}
+
+async fn one(app: &App, id: &str) -> Result<(), StoreError> {
+    let Some(it) = take_on(app, id).await? else {
+        return Ok(());
+    };
+    let until = it.delivery.as_ref().and_then(|d| d.until);
+    if until.is_some_and(|until| until <= app.date()) {
+        return failed(app, id, &DeliveryError::Expired).await;
+    }
+    go(app, &it).await;
+    Ok(())
 }
 
 /// Looks for messages that are due until it is aborted.

@@ -9,19 +9,22 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use ueauth_actors::SystemClock;
 
+use super::delivery::{Deliverer, DeliveryError};
+use super::mail::Mail;
 use super::messages::{Action, Sender, account_action};
 use super::model::{FIELDS, Kind, New, Notification};
+use super::outbox;
 use super::rules::{self, IfRefused};
 use crate::accounts::Account;
 use crate::app::{App, Parts};
 use crate::groups::bootstrap::{self, NewOwner, NewPassword};
-use crate::groups::{Tenant, new_group};
+use crate::groups::{AuthGroup, Tenant, new_group};
 use crate::http::odata;
 use crate::oidc::records::{InitialAccessToken, Record};
 use crate::plugins::change::{self, Change};
 use crate::plugins::rules::{append, current, history, newest};
 use crate::settings::{Settings, Sources};
-use crate::store::{Filter, eq};
+use crate::store::{Filter, StoreError, eq};
 
 const PASSWORD: &str = "Passw0rd!x";
 
@@ -120,12 +123,18 @@ async fn switch_on(app: &App, url: &str) -> Json {
     .unwrap()
 }
 
-/// An active group that may send, and its owner's account.
+/// An active group that may send, and its owner's account. The owner was told.
 async fn group(app: &App) -> (Arc<Tenant>, Account) {
+    let (tenant, owner, told) = quiet_group(app).await;
+    assert!(told);
+    (tenant, owner)
+}
+
+/// As [`group`], and whether the owner was told.
+async fn quiet_group(app: &App) -> (Arc<Tenant>, Account, bool) {
     let body = json!({ "name": "Acme", "prettyName": "acme", "owner": "owner@acme.test",
         "primaryDomain": "acme.test", "primaryEmail": "info@acme.test" });
     let made = new_group::create(app, &body).await.unwrap();
-    assert!(made.warning.is_none());
     let tenant = app
         .tenants
         .find(app, &made.group.id)
@@ -141,7 +150,7 @@ async fn group(app: &App) -> (Arc<Tenant>, Account) {
     };
     let ready = bootstrap::activate(app, &tenant, owner).await.unwrap();
     let tenant = app.tenants.active(app, "acme").await.unwrap().unwrap();
-    (tenant, ready.account)
+    (tenant, ready.account, made.warning.is_none())
 }
 
 fn asked(kind: Kind) -> New {
@@ -192,6 +201,7 @@ async fn a_message_reaches_the_service_with_a_token_of_its_client() {
     assert_eq!(body["type"], "verify");
     assert_eq!(body["processed"], false);
     assert!(body.get("__v").is_none() && body.get("_id").is_none());
+    assert!(body.get("delivery").is_none());
     assert!(stored(&app).await.iter().all(|n| n.processed));
 }
 
@@ -263,6 +273,70 @@ async fn hole_messages_could_be_sent_into_the_servers_own_network() {
     assert_eq!(sent.unwrap_err().status.as_u16(), 424);
     assert!(service.seen.try_recv().is_err());
     assert!(stored(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_link_that_has_expired_is_not_sent_late() {
+    let app = start("true").await;
+    let mut service = service().await;
+    switch_on(&app, &service.url).await;
+    let (tenant, _) = group(&app).await;
+    service.seen.recv().await.unwrap();
+    service.status.store(500, Ordering::SeqCst);
+    for life in [Some(-1), None] {
+        let new = New {
+            good_for: life,
+            ..asked(Kind::Verify)
+        };
+        rules::send(&app, &tenant.group, new, IfRefused::Keep)
+            .await
+            .unwrap();
+        service.seen.recv().await.unwrap();
+    }
+    let all = app.store.of::<Notification>();
+    let due = |n: &mut Notification| {
+        if let Some(d) = n.delivery.as_mut() {
+            d.state = "queued".to_owned();
+            d.next_at = Some(crate::store::Date::from_millis(1));
+        }
+        Ok::<_, StoreError>(())
+    };
+    all.update_many(eq("processed", false), due).await.unwrap();
+    service.status.store(200, Ordering::SeqCst);
+    outbox::round(&app).await.unwrap();
+    service.seen.recv().await.unwrap();
+    assert!(service.seen.try_recv().is_err(), "one of the two is sent");
+    let left = all.find(eq("delivery.state", "dead")).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].delivery.as_ref().unwrap().until.is_some());
+}
+
+#[tokio::test]
+async fn hole_groups_could_have_mail_sent_into_the_servers_own_network() {
+    let app = start("false").await;
+    switch_on(&app, "http://127.0.0.1:1/").await;
+    let (tenant, _, told) = quiet_group(&app).await;
+    assert!(!told);
+    let own = json!({ "enabled": true, "url": "smtp://127.0.0.1:25" });
+    app.store
+        .of::<AuthGroup>()
+        .update(tenant.id(), |g: &mut AuthGroup| {
+            g.plugin_options.notification.custom_service =
+                serde_json::from_value(own.clone()).unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    app.tenants.changed(tenant.id());
+    let tenant = app.tenants.active(&app, "acme").await.unwrap().unwrap();
+    let made = rules::create(&app, &tenant, asked(Kind::Verify)).await;
+    let made = made.unwrap();
+    assert_eq!(made.destination_uri, "smtp://127.0.0.1:25");
+    let refused = Mail.deliver(&app, &made).await;
+    assert!(
+        matches!(refused, Err(DeliveryError::NotPublic)),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Caller, Ctx, Route, enforce};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, failures, reply};
-use crate::organizations::rules;
-use crate::profiles::{of_organization, patching};
+use crate::notifications::messages::profile_kept;
+use crate::organizations::{Organization, rules};
+use crate::profiles::{OrganizationProfile, of_organization, patching};
 use crate::route;
 
 const TYPE: &str = "Organization User Profile";
@@ -29,9 +30,23 @@ fn is_about_caller(ctx: &Ctx, account: &str) -> bool {
     matches!(&ctx.caller, Caller::User(user) if user.account.id == account)
 }
 
+/// Tells the person that the record is about what happened to it.
+async fn tell(
+    ctx: &Ctx,
+    organization: &Organization,
+    profile: &OrganizationProfile,
+    change: &str,
+) -> ApiResult<()> {
+    let (tenant, account) = (ctx.tenant()?, profile.account_id.as_deref());
+    let by = ctx.caller.author();
+    profile_kept(&ctx.app, tenant, organization, account, change, by).await;
+    Ok(())
+}
+
 async fn create(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
     let made = of_organization::create(&ctx.app, &organization, &ctx.req.json()).await?;
+    tell(&ctx, &organization, &made, "created").await?;
     reply::created(TYPE, patching::public(&made))
 }
 
@@ -66,12 +81,14 @@ async fn patch(ctx: Ctx) -> ApiResult<Reply> {
         &ctx.caller.author(),
     )
     .await?;
+    tell(&ctx, &organization, &changed, "updated").await?;
     reply::ok(TYPE, patching::public(&changed))
 }
 
 async fn delete(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
     let gone = of_organization::delete(&ctx.app, &organization, ctx.req.param("id")?).await?;
+    tell(&ctx, &organization, &gone, "deleted").await?;
     reply::ok(TYPE, patching::public(&gone))
 }
 

@@ -156,6 +156,18 @@ by_mail! {
         assert!(page.text.contains("name=\"confirm-password\""), "{}", page.text);
         assert_eq!(page.header("cache-control"), "no-cache, no-store");
 
+        tenant.web_client(json!({})).await;
+        for (redirect, home) in [
+            ("https://web.test/done", "https://web.test/done"), ("https://example.com/x", "https://example.com/x"),
+            ("https://web.test.evil.test/", "https://shop.test/"), ("https://web.test@evil.test/", "https://shop.test/"),
+            ("javascript:alert(1)//web.test", "https://shop.test/"), ("//web.test/x", "https://shop.test/"),
+        ] {
+            let mut link = link.clone();
+            link.query_pairs_mut().append_pair("redirect", redirect);
+            let page = open(&link, Method::GET).await.expect(200);
+            assert!(page.text.contains(&format!("href=\"{home}\"")), "{redirect}: {}", page.text);
+        }
+
         let code = parameter(&link, "code").expect("a code");
         let weak = to(server, Method::POST, &format!("/api/{}/setpass", tenant.group)).bearer_auth(&code);
         send(weak.json(&json!({ "password": "x" }))).await.expect(417);
@@ -263,6 +275,19 @@ by_mail! {
         tenant.api(server, Method::PUT, &path, Some(invited), 201).await;
         let mail = mailbox.next_to("ina@shop.test").await;
         assert!(mail.subject().contains("created"), "{}", mail.subject());
+
+        let organization = format!("organizations/{core}");
+        let wanted = json!([{"op": "replace", "path": "/profileNotifications", "value": true}]);
+        tenant.api(server, Method::PATCH, &organization, Some(wanted), 200).await;
+        let profiles = format!("organization/{core}/profiles");
+        let profile = json!({"accountId": user.id, "givenName": "Uma"});
+        let made = tenant.api(server, Method::POST, &profiles, Some(profile), 201).await;
+        let profile = format!("organization/{core}/profile/{}", text(&made["data"]["id"]));
+        tenant.api(server, Method::DELETE, &profile, None, 200).await;
+        for change in ["created", "deleted"] {
+            let mail = mailbox.next_to(&user.email).await;
+            assert!(mail.subject().contains(change), "{}", mail.subject());
+        }
     }
 
     /// Line breaks in what people choose end up neither in headers nor in the envelope.
