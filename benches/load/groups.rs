@@ -233,7 +233,9 @@ pub async fn run(options: &Options) {
     report::fact("memory with one group after a login", "");
     report::most(few.memory(), 40.0, "MB");
     let fresh = many.memory();
-    Kind::Discovery.median(&many, &all, all.len().div_ceil(4)).await;
+    Kind::Discovery
+        .median(&many, &all, all.len().div_ceil(4))
+        .await;
     let known = many.memory();
     visit(&many, &all, 16).await;
     tokio::time::sleep(QUIET).await;
