@@ -233,11 +233,15 @@ pub async fn run(options: &Options) {
     report::fact("memory with one group after a login", "");
     report::most(few.memory(), 40.0, "MB");
     let fresh = many.memory();
+    Kind::Discovery
+        .median(&many, &all, all.len().div_ceil(4))
+        .await;
+    let known = many.memory();
     visit(&many, &all, 16).await;
     tokio::time::sleep(QUIET).await;
     report::fact(
         &format!("memory with {} groups after a login each", all.len()),
-        &format!("{fresh:.1} MB before"),
+        &format!("{fresh:.1} MB at the start, {known:.1} MB when each was known"),
     );
     report::most(many.memory(), 200.0, "MB");
     for (name, each, kind) in [

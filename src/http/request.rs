@@ -1,5 +1,7 @@
 //! A request as handlers see it: hosts, id, query, body, all bounded and decoded once.
 
+use std::collections::HashSet;
+
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
@@ -160,6 +162,15 @@ impl Request {
             Body::Form(pairs) => first(pairs, name),
             Body::Empty | Body::Other(_) => None,
         }
+    }
+
+    /// Is a field of the form there more than once?
+    pub fn repeats_a_field(&self) -> bool {
+        let Body::Form(pairs) = &self.body else {
+            return false;
+        };
+        let mut seen = HashSet::with_capacity(pairs.len());
+        !pairs.iter().all(|(name, _)| seen.insert(name.as_str()))
     }
 
     /// Is the member present with a value that is no text?

@@ -86,6 +86,11 @@ impl Open {
     /// Forms carry a token that other sites cannot know. Interactions begun by another system
     /// have none; there the cookie's path and `SameSite` stand alone.
     pub fn check_form(&self, ctx: &Ctx) -> ApiResult<()> {
+        if ctx.req.repeats_a_field() {
+            return Err(ApiError::bad_request(
+                "Each field of the form must be sent once",
+            ));
+        }
         match &self.interaction.csrf {
             Some(expected)
                 if !ctx

@@ -20,7 +20,8 @@ pub struct Progress {
 
 impl Progress {
     pub fn begin(what: String, total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let shown = total > 0;
+        let bar = (shown && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(total);
             // the default style is a bar too
             if let Ok(style) =
@@ -31,7 +32,7 @@ impl Progress {
             bar.set_message(what.clone());
             bar
         });
-        if bar.is_none() {
+        if shown && bar.is_none() {
             say(&format!("{what}: {total} documents"), true);
         }
         let now = Instant::now();

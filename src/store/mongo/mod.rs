@@ -15,7 +15,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use mongodb::options::{AuthMechanism, ClientOptions, ConnectionString, WriteConcern};
+use mongodb::options::{
+    AuthMechanism, ClientOptions, ConnectionString, ReadPreference, WriteConcern,
+};
 use mongodb::{Client, Database};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -224,6 +226,11 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
         .server_selection_timeout
         .get_or_insert(options.timeout);
     settings.connect_timeout.get_or_insert(options.timeout);
+    // A secondary may still show a token that has been revoked.
+    let elsewhere = settings.selection_criteria.take();
+    if elsewhere.is_some_and(|wanted| wanted != ReadPreference::Primary.into()) {
+        tracing::warn!("the read preference of store.url is ignored: all is read from the primary");
+    }
     // A single server acknowledges a majority write before its journal is on disk, also if the
     // address asks for a majority, as addresses of hosted servers do.
     settings
@@ -591,6 +598,16 @@ impl Engine for Mongo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn everything_is_read_from_the_primary() {
+        for query in ["", "?readPreference=secondary", "?readPreference=nearest"] {
+            let clock: Clock = std::sync::Arc::new(|| 0);
+            let options = StoreOptions::new(format!("mongodb://localhost/x{query}"), clock);
+            let settings = settings(&options).await.unwrap();
+            assert!(settings.selection_criteria.is_none(), "{query}");
+        }
+    }
 
     #[tokio::test]
     async fn writes_are_journaled_unless_the_address_says_otherwise() {

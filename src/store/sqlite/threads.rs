@@ -1,5 +1,6 @@
 //! The threads that own the connections: one writes, several read.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -63,7 +64,7 @@ impl Threads {
                 let queue = queue.clone();
                 let body = move || {
                     while let Ok(Some(read)) = queue.recv() {
-                        read(&connection);
+                        contained(|| read(&connection));
                     }
                 };
                 handles.push(spawn(format!("store-reader-{number}"), Box::new(body))?);
@@ -178,6 +179,15 @@ impl Threads {
     }
 }
 
+/// Runs a job whose panic must cost its caller the answer, not everybody the thread.
+fn contained<R>(job: impl FnOnce() -> R) -> Option<R> {
+    let done = catch_unwind(AssertUnwindSafe(job)).ok();
+    if done.is_none() {
+        tracing::error!("an operation on the store panicked; it was undone");
+    }
+    done
+}
+
 fn write_all(connection: Connection, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -185,7 +195,9 @@ fn write_all(connection: Connection, mut queue: mpsc::Receiver<Job>) {
         let mut last = None;
         for job in batch.drain(..) {
             match job {
-                Job::Read(read) => read(&connection),
+                Job::Read(read) => {
+                    contained(|| read(&connection));
+                }
                 Job::Write(write) => writes.push(write),
                 Job::Close(done) => last = Some(done),
             }
@@ -224,8 +236,10 @@ fn transact(
     let run = |sql: &str| connection.prepare_cached(sql)?.execute([]);
     let mut begun = run("BEGIN IMMEDIATE").and_then(|_| run("SAVEPOINT one"));
     for write in writes {
-        let (keep, finish) = write(begun.is_ok().then_some(connection));
-        answers.push(finish);
+        let open = begun.is_ok().then_some(connection);
+        let (keep, finish) = contained(|| write(open)).unzip();
+        answers.extend(finish);
+        let keep = keep.unwrap_or(false);
         // After a serious failure the transaction is gone, and these statements say so.
         begun = begun
             .and_then(|done| {
@@ -239,4 +253,31 @@ fn transact(
             .and_then(|_| run("SAVEPOINT one"));
     }
     begun.and_then(|_| run("COMMIT")).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_costs_only_its_own_write() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (n)").unwrap();
+        let threads = Threads::start(connection, Vec::new(), Vec::new()).unwrap();
+        let add = |n: i64, fail: bool| {
+            let write = move |connection: &Connection| {
+                connection.execute("INSERT INTO t VALUES (?1)", [n])?;
+                assert!(!fail, "on purpose");
+                Ok(((), Vec::new()))
+            };
+            threads.write(write, |_| {})
+        };
+        let (first, torn, last) = tokio::join!(add(1, false), add(2, true), add(3, false));
+        assert!(first.is_ok() && torn.is_err() && last.is_ok());
+        add(4, false).await.unwrap();
+        let sum = threads.read(|connection| {
+            Ok(connection.query_row("SELECT sum(n) FROM t", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(sum.await.unwrap(), 8);
+    }
 }

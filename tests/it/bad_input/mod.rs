@@ -87,7 +87,9 @@ fn bomb() -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(b"{\"name\":\"").expect("memory");
     for _ in 0..64 {
-        packed.write_all("x".repeat(1 << 20).as_bytes()).expect("memory");
+        packed
+            .write_all("x".repeat(1 << 20).as_bytes())
+            .expect("memory");
     }
     packed.write_all(b"\"}").expect("memory");
     packed.finish().expect("memory")

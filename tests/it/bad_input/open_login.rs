@@ -52,7 +52,7 @@ impl Login {
 
 /// Refused, or asked again; in neither case signed in.
 fn assert_not_in(what: &str, answer: &Answer) {
-    let asks_again = answer.status == 200 && answer.text.contains("name=\"password\"");
+    let asks_again = answer.status == 200 && answer.text.contains("name=\"csrf\"");
     assert!(
         asks_again || (400..500).contains(&answer.status),
         "{what}: {} {}",
