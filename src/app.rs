@@ -175,7 +175,8 @@ impl Parts {
         Ok(Arc::new(Self {
             tenants: Tenants::new(settings.cache.groups, max_age),
             clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
-            plugins: PluginCache::new(max_age),
+            // rarely needed, so they can be read each time
+            plugins: PluginCache::new(shared_store.then_some(Duration::ZERO)),
             limits: Limits::new(&settings.rate_limits),
             metrics: crate::metrics::Metrics::default(),
             outgoing,

@@ -21,6 +21,7 @@ use crate::store::{Store, StoreError, and, eq};
 /// One group as of one moment.
 #[derive(Debug)]
 pub struct Tenant {
+    /// Without its keys.
     pub group: AuthGroup,
     pub keys: KeySet,
     /// Keys of earlier rotations, still good for verifying until the time (ms).
@@ -69,7 +70,7 @@ impl From<TenantError> for ApiError {
 
 impl Tenant {
     pub fn new(
-        group: AuthGroup,
+        mut group: AuthGroup,
         fallback_cookie_keys: &[String],
         now: i64,
     ) -> Result<Self, TenantError> {
@@ -107,6 +108,9 @@ impl Tenant {
         } else {
             group.config.cookie_keys.clone()
         };
+        // they are parsed now; as texts they would take the most room of all
+        group.config.keys = Vec::new();
+        group.config.retired_keys = Vec::new();
         Ok(Self {
             ttl: group.config.ttl.effective(),
             keys: current,

@@ -349,7 +349,9 @@ async fn a_patch_obeys_the_rules_and_drops_what_is_unknown() {
     assert!(group.extra.is_empty());
     let seen = app.tenants.active(&app, "acme").await.unwrap().unwrap();
     assert_eq!(seen.ttl.id_token, 60);
-    assert_eq!(seen.group.config.keys, made.group.config.keys);
+    let stored = app.store.of::<AuthGroup>().get(&made.group.id).await;
+    let stored = stored.unwrap().unwrap();
+    assert_eq!(stored.config.keys, made.group.config.keys);
 
     let set = |path: &str, value: Json| json!([{ "op": "add", "path": path, "value": value }]);
     for (path, value, status) in [

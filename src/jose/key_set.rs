@@ -224,28 +224,31 @@ pub struct Signer {
 
 /// A private key. RSA keys are large, and take room once they sign: of many groups most do not
 /// for a long time.
-struct SigningKey {
-    jwk: Jwk,
-    parsed: OnceLock<PrivateKey>,
+enum SigningKey {
+    Ready(PrivateKey),
+    Later(Box<(Jwk, OnceLock<PrivateKey>)>),
 }
 
 impl SigningKey {
     fn new(jwk: &Jwk, key: PrivateKey) -> Self {
-        Self {
-            jwk: jwk.clone(),
-            parsed: match key {
-                PrivateKey::Rsa(_) => OnceLock::new(),
-                small => small.into(),
-            },
+        match key {
+            PrivateKey::Rsa(_) => Self::Later(Box::new((jwk.clone(), OnceLock::new()))),
+            small => Self::Ready(small),
         }
     }
 
     fn ready(&self) -> Result<&PrivateKey, JoseError> {
-        if let Some(key) = self.parsed.get() {
-            return Ok(key);
+        match self {
+            Self::Ready(key) => Ok(key),
+            Self::Later(later) => {
+                let (jwk, parsed) = &**later;
+                if let Some(key) = parsed.get() {
+                    return Ok(key);
+                }
+                let key = PrivateKey::parse(jwk)?;
+                Ok(parsed.get_or_init(|| key))
+            }
         }
-        let key = PrivateKey::parse(&self.jwk)?;
-        Ok(self.parsed.get_or_init(|| key))
     }
 }
 

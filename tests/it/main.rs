@@ -56,6 +56,7 @@ mod mailbox;
 mod matrix;
 mod messages;
 mod migrate;
+mod nodes;
 mod observe;
 mod outage;
 mod pages;
