@@ -1,5 +1,6 @@
 //! Telling the asker of a custom challenge what was answered.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,9 +98,8 @@ pub async fn report(app: &App, group: &str, challenge: &Challenge) {
 /// Would another attempt end the same way?
 fn is_final(cause: &CallError) -> bool {
     match cause {
-        CallError::NotPublic => true,
-        // accepted, if with many words
-        CallError::TooLarge => true,
+        // the second was accepted, if with many words
+        CallError::NotPublic | CallError::TooLarge => true,
         CallError::Status(status) => {
             (300..500).contains(status) && !matches!(status, 408 | 409 | 425 | 429)
         }
@@ -119,8 +119,11 @@ async fn secret(app: &App, challenge: &Challenge) -> Option<String> {
 fn signature(now: i64, secret: &str, body: &str) -> Option<HeaderValue> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{now}.{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    HeaderValue::try_from(format!("t={now},v1={hex}")).ok()
+    let mut text = format!("t={now},v1=");
+    for byte in tag.as_ref() {
+        write!(text, "{byte:02x}").ok()?;
+    }
+    HeaderValue::try_from(text).ok()
 }
 
 #[cfg(test)]

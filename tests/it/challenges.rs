@@ -193,7 +193,7 @@ on_both_stores! {
         let secret = text(&scene.tenant.portal["client_secret"]);
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let expected = hmac::sign(&secret, format!("{time}.{}", report.text).as_bytes());
-        let expected: String = expected.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let expected = expected.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         assert_eq!(tag, expected);
 
         scene.press(&key, 1).await.expect(204);
@@ -233,7 +233,7 @@ on_both_stores! {
         let none = send(to(&scene.server, Method::GET, &path).header("prefer", "respond-async, wait=0")).await.expect(206);
         assert_eq!(none.header("preference-applied"), "wait=0");
         assert_eq!(none.json(), json!({"type": "object", "data": "Partial Content", "state": "pending"}));
-        let plain = send(to(&scene.server, Method::GET, &format!("{path}?wait=1"))).await.expect(206);
+        let plain = send(to(&scene.server, Method::GET, &format!("{path}?wait=0"))).await.expect(206);
         assert_eq!(plain.header("preference-applied"), "");
         let at_once = send(to(&scene.server, Method::GET, &path)).await.expect(206);
         assert_eq!(at_once.json(), json!({"type": "object", "data": "Partial Content"}));
