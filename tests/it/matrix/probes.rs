@@ -136,7 +136,7 @@ impl World {
             ("id", "roles") if in_organization => self.id("custom role"),
             ("role", _) | ("id", "roles") => self.id("role"),
             ("id", "permissions") => self.id("permission"),
-            ("id", "client") | ("clientId", "reg") => self.id("client"),
+            ("id", "client" | "reg") => self.id("client"),
             ("clientId", _) => self.id("service"),
             ("id", "key") => self.id("key"),
             ("id", "account" | "user" | "profiles") | ("account_id", _) => {
@@ -185,7 +185,7 @@ impl World {
                 Probe::sends(json!({}))
             }
             "POST /{group}/reg" => Probe::sends(metadata()),
-            "PUT /{group}/reg/{clientId}" => {
+            "PUT /{group}/reg/{id}" => {
                 let mut body = metadata();
                 body["client_id"] = json!(self.id("client"));
                 Probe::sends(body)
