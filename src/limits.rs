@@ -19,6 +19,7 @@ pub enum LimitClass {
     Recovery,
     Codes,
     Passkeys,
+    Challenges,
     Lookups,
 }
 
@@ -38,6 +39,7 @@ impl Limits {
             (LimitClass::Recovery, settings.recovery),
             (LimitClass::Codes, settings.codes),
             (LimitClass::Passkeys, settings.passkeys),
+            (LimitClass::Challenges, settings.challenges),
             (LimitClass::Lookups, settings.lookups),
         ];
         let classes = all

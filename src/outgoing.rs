@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use crate::settings::Outgoing;
 
@@ -34,6 +35,55 @@ pub enum CallError {
     Token,
     #[error("the client for outgoing calls could not be made")]
     Setup(#[source] reqwest::Error),
+}
+
+/// A request to another service.
+#[derive(Debug)]
+pub struct Call {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Call {
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// With a credential, which logs do not show.
+    pub fn authorized(mut self, credential: &str) -> Result<Self, CallError> {
+        let mut value = HeaderValue::try_from(credential).map_err(|_| CallError::Token)?;
+        value.set_sensitive(true);
+        self.headers.push((AUTHORIZATION, value));
+        Ok(self)
+    }
+
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        self.content("application/json", body.to_string().into_bytes())
+    }
+
+    #[must_use]
+    pub fn form(self, pairs: &[(&str, &str)]) -> Self {
+        let text = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        self.content("application/x-www-form-urlencoded", text.into_bytes())
+    }
+
+    #[must_use]
+    pub fn content(mut self, media: &'static str, body: Vec<u8>) -> Self {
+        self.headers
+            .push((CONTENT_TYPE, HeaderValue::from_static(media)));
+        self.body = Some(body);
+        self
+    }
 }
 
 /// Resolves names to public addresses only.
@@ -117,8 +167,9 @@ impl Caller {
         })
     }
 
-    /// Addresses given as numbers do not pass the resolver.
-    fn check(&self, url: &str) -> Result<(), CallError> {
+    /// May the address be called, as far as it tells by itself? Addresses given as numbers do not
+    /// pass the resolver.
+    pub fn check(&self, url: &str) -> Result<(), CallError> {
         let url = url::Url::parse(url).map_err(|_| CallError::NotPublic)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(CallError::NotPublic);
@@ -139,7 +190,7 @@ impl Caller {
     /// The body of a 200 answer.
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, CallError> {
         self.check(url)?;
-        let mut answer = self
+        let answer = self
             .client
             .get(url)
             .timeout(BRIEF)
@@ -149,6 +200,27 @@ impl Caller {
         if answer.status() != reqwest::StatusCode::OK {
             return Err(CallError::Status(answer.status().as_u16()));
         }
+        self.read(answer).await
+    }
+
+    /// The body of an answer that says success.
+    pub async fn exchange(&self, call: Call) -> Result<Vec<u8>, CallError> {
+        self.check(&call.url)?;
+        let mut request = self
+            .client
+            .request(call.method, &call.url)
+            .headers(call.headers.into_iter().collect());
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        let answer = request.send().await.map_err(CallError::Failed)?;
+        if !answer.status().is_success() {
+            return Err(CallError::Status(answer.status().as_u16()));
+        }
+        self.read(answer).await
+    }
+
+    async fn read(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, CallError> {
         let mut out = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(CallError::Failed)? {
             if out.len() + chunk.len() > self.limit {

@@ -48,6 +48,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::profiles::organization_routes::ROUTES,
         crate::plugins::routes::ROUTES,
         crate::notifications::routes::ROUTES,
+        crate::challenges::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,
         crate::oidc::registration::ROUTES,
         crate::interactions::ROUTES,

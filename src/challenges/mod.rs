@@ -1,3 +1,16 @@
 //! Device challenges: questions put to a person on another device.
 
+mod answers;
+mod callbacks;
 pub mod model;
+pub mod providers;
+mod recovery;
+pub mod routes;
+mod sending;
+mod states;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use sending::{Purpose, redeem};

@@ -3,8 +3,10 @@
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ueauth_actors::ChallengeId;
 
 use crate::accounts::{Account, attempts};
+use crate::challenges;
 use crate::gate::bearer::{self, Audience};
 use crate::gate::caller::{AccountCaller, Caller, IatCaller};
 use crate::gate::chain::{Ctx, Strategy};
@@ -84,7 +86,7 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
         }
         Strategy::IatState => iat_state(ctx).await,
         Strategy::IatPassword => Box::pin(iat_password(ctx)).await,
-        Strategy::Device => Err(Failure::Denied(BASIC_CHALLENGE)),
+        Strategy::Device => Box::pin(device(ctx)).await,
         Strategy::AllowedHost => allowed_host(ctx).map(|()| Caller::Nobody),
         Strategy::BearerOrAllowedHost => {
             if bearer::offered(&ctx.req) {
@@ -157,6 +159,37 @@ async fn iat_password(ctx: &Ctx) -> Result<Caller, Failure> {
     Ok(Caller::Account(Box::new(AccountCaller {
         account,
         iat: Some(IatCaller { token, payload }),
+    })))
+}
+
+/// The challenge is used up.
+async fn device(ctx: &Ctx) -> Result<Caller, Failure> {
+    const NO: Failure = Failure::Denied(BASIC_CHALLENGE);
+    let field = |name| ctx.req.field(name).filter(|text| !text.is_empty());
+    let (Some(key), Some(id), Some(state)) =
+        (field("providerKey"), field("accountId"), field("state"))
+    else {
+        return Err(NO);
+    };
+    let tenant = ctx.tenant.as_ref().filter(|t| t.group.active).ok_or(NO)?;
+    let account = crate::accounts::rules::find(&ctx.app, tenant.id(), id)
+        .await?
+        .filter(Account::is_usable)
+        .ok_or(NO)?;
+    let challenge = ChallengeId::new(key, id, state);
+    if !challenges::redeem(
+        &ctx.app,
+        tenant.id(),
+        &challenge,
+        challenges::Purpose::SignIn,
+    )
+    .await?
+    {
+        return Err(NO);
+    }
+    Ok(Caller::Account(Box::new(AccountCaller {
+        account,
+        iat: None,
     })))
 }
 

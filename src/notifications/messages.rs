@@ -17,6 +17,8 @@ use crate::organizations::Organization;
 const ACTION_LIFE: i64 = 900;
 /// Life (s) of a link to lock an account, or to list the groups of an address.
 const NOTICE_LIFE: i64 = 7200;
+/// Life (s) of a mailed code; a minute more than people are told.
+const DEVICE_CODE_LIFE: i64 = 360;
 /// Hexadecimal characters that tie a link to its token.
 const TIE: usize = 20;
 
@@ -97,6 +99,40 @@ pub async fn password_reset(
 pub async fn lock_notice(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<()> {
     let notice = warning(app, tenant, account).await?;
     send_prepared(app, &tenant.group, vec![notice], IfRefused::Fail).await
+}
+
+/// Sends the account a code that lets it bind another device.
+pub async fn device_code(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    state: &str,
+) -> ApiResult<()> {
+    let new = NewIat {
+        group: tenant.id().to_owned(),
+        life: DEVICE_CODE_LIFE,
+        sub: Some(account.id.clone()),
+        email: Some(account.email.clone()),
+        uid: Some(state.to_owned()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(app, Purpose::DeviceCode, new).await?.id;
+    let name = &tenant.group.name;
+    let message = New {
+        kind: Kind::General,
+        created_by: account.id.clone(),
+        formats: vec!["email".to_owned()],
+        recipient_user_id: Some(account.id.clone()),
+        recipient_email: Some(account.email.clone()),
+        subject: Some(format!("{name} - Your code")),
+        message: Some(format!(
+            "Somebody, probably you, is setting up another device for your account at '{name}'. This code proves that it is you; it works once, within five minutes. Give it to nobody.\n{token}"
+        )),
+        good_for: Some(DEVICE_CODE_LIFE),
+        ..New::default()
+    };
+    let code = Prepared { message, token };
+    send_prepared(app, &tenant.group, vec![code], IfRefused::Fail).await
 }
 
 async fn action_link(

@@ -244,13 +244,15 @@ impl<T: Stored> Journal<T> for StoreJournal {
         let Some(filter) = T::by_key(group, key) else {
             return Ok(Vec::new());
         };
-        self.docs::<T>()
+        // as in `list`
+        Ok(self
+            .docs::<T>()
             .find(filter)
             .await?
             .into_iter()
             .filter(|d| ours::<T>(d, group))
-            .map(T::from_doc)
-            .collect()
+            .filter_map(|d| T::from_doc(d).ok())
+            .collect())
     }
 
     async fn insert(&self, group: &str, record: &Item<T>) -> Result<Version, JournalError> {

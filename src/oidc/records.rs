@@ -282,6 +282,8 @@ pub enum Purpose {
     AccountRecovery,
     /// Step-up of passkey and device flows.
     StepUp,
+    /// Mailed proof for binding another device.
+    DeviceCode,
     /// Signs in by a mailed link.
     MagicLink,
     /// Lists the groups an address owns.

@@ -372,6 +372,7 @@ pub struct RateLimits {
     pub recovery: RateLimit,
     pub codes: RateLimit,
     pub passkeys: RateLimit,
+    pub challenges: RateLimit,
     pub lookups: RateLimit,
 }
 

@@ -42,6 +42,10 @@ const WITHOUT_PERMISSION: &[(&str, &str)] = &[
         "tells a member a version number",
     ),
     (
+        "POST /api/{group}/mfa/instructions",
+        "sets up the caller's own device",
+    ),
+    (
         "GET /api/{group}/organization/{org}/profile/{id}",
         "people may read what is kept about them; the handler asks for the permission of others",
     ),

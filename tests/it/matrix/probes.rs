@@ -149,7 +149,8 @@ impl World {
             ("sor" | "gor", _) => "received".to_owned(),
             ("target", _) => "ui".to_owned(),
             ("prettyName", _) => "vacant".to_owned(),
-            ("uid" | "file" | "folder", _) => "nothing".to_owned(),
+            ("account", _) => self.colleague.id.clone(),
+            ("uid" | "file" | "folder" | "key" | "function", _) => "nothing".to_owned(),
             _ => panic!("say what {{{name}}} in {} stands for", row.path),
         }
     }
@@ -284,7 +285,20 @@ impl World {
             "/api/{group}/organizations/{org}/profiles/account/{id}" => {
                 Probe::sends(json!({"request": "remain"}))
             }
-            "/api/{group}/notification/process" => Probe::sends(json!({})),
+            "/api/{group}/notification/process" | "/api/{group}/{function}/callback" => {
+                Probe::sends(json!({}))
+            }
+            "/api/{group}/mfa/callback" => {
+                let details = json!({"uid": "nothing", "accountId": self.colleague.id});
+                Probe::sends(json!({"id": "nothing", "action": 0, "interactionDetails": details}))
+            }
+            "/api/{group}/mfa/instructions" => Probe::sends(json!({"state": "s"})),
+            "/api/{group}/mfa/safe-recovery" => {
+                Probe::sends(json!({"state": "s", "selection": "device"}))
+            }
+            "/api/{group}/device/challenge" => {
+                Probe::sends(json!({"lookup": self.colleague.email, "state": "s"}))
+            }
             path => panic!("say what {} sends to {path}", caller.code),
         }
     }
@@ -357,6 +371,9 @@ impl World {
                 Probe::of(self.new_key().await.1)
             }
             "PUT /api/{group}/notification/{id}/process" => Probe::default(),
+            "PUT /api/{group}/device/challenge" => Probe::sends(
+                json!({"title": "t", "header": "h", "message": "m", "lookup": self.colleague.email}),
+            ),
             "PATCH /api/{group}/profile" => Probe::sends(replace("/givenName", "Bea")),
             "PATCH /api/{group}/profile/request/{id}" => {
                 Probe::of(self.new_request(&self.friend).await).body(json!({"action": "denied"}))

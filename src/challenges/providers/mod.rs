@@ -1,0 +1,218 @@
+//! What reaches people's devices: services that the operator has chosen.
+
+mod http_proxy;
+mod privakey;
+
+use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value as Json};
+
+use crate::accounts::Account;
+use crate::app::App;
+use crate::groups::Tenant;
+use crate::http::ApiError;
+use crate::http::error::ApiResult;
+use crate::outgoing::CallError;
+use crate::plugins::providers::ChallengeKind;
+use crate::plugins::rules::current;
+use crate::store::StoreError;
+
+pub use http_proxy::HttpProxy;
+pub use privakey::Privakey;
+
+/// How long a provider waits for an answer unless it is told otherwise.
+pub const DURATION: &str = "5m";
+
+/// Why a provider did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    #[error("the group's provider of challenges is not set up; ask the service's administrator")]
+    Missing,
+    #[error("the provider has no address to {0}; the service's administrator can set it")]
+    Unsupported(&'static str),
+    #[error("the provider did not do it: {0}")]
+    Call(#[from] CallError),
+    #[error("the provider's answer lacks {0}")]
+    Answer(&'static str),
+    #[error("the provider's client is gone; set the provider up again")]
+    NoClient,
+    #[error("the group has no credentials at the provider; set privakeyClient and privakeySecret")]
+    NoCredentials,
+    #[error("no token for the provider could be made: {0}")]
+    Token(ApiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ProviderError> for ApiError {
+    fn from(e: ProviderError) -> Self {
+        match e {
+            ProviderError::Store(e) => e.into(),
+            other => Self::failed_dependency(other.to_string()),
+        }
+    }
+}
+
+pub type Outcome<T> = Result<T, ProviderError>;
+
+/// A question on its way to a device.
+#[derive(Debug, Clone)]
+pub struct Push<'a> {
+    pub account: &'a str,
+    /// What the answer is for.
+    pub uid: &'a str,
+    pub title: &'a str,
+    pub header: &'a str,
+    pub body: &'a str,
+    pub event: Option<&'a str>,
+    /// Where a custom challenge reports to.
+    pub callback: Option<&'a str>,
+    /// How long there is to answer, such as `10m`.
+    pub duration: Option<&'a str>,
+}
+
+/// A question that the provider has taken on.
+#[derive(Debug)]
+pub struct Sent {
+    /// The provider's id of it.
+    pub key: String,
+    /// What the provider answered.
+    pub response: Json,
+}
+
+/// What somebody says was answered. Nothing of it is true until [`Provider::confirms`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    pub key: String,
+    pub account: String,
+    pub uid: String,
+    /// Which button, as text.
+    pub choice: String,
+    /// All that came with the question, where the provider repeats it as one text.
+    pub transaction: Option<String>,
+}
+
+impl Told {
+    /// The first button is the one that approves.
+    pub fn approves(&self) -> bool {
+        self.choice == "0"
+    }
+}
+
+/// How somebody sets a device up.
+pub type Instructions = Map<String, Json>;
+
+/// What can reach people's devices.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// How answers call it.
+    fn name(&self) -> &'static str;
+    async fn send(&self, app: &App, push: &Push<'_>) -> Outcome<Sent>;
+    /// The body of a call back; none if it lacks something.
+    fn read(&self, body: &Json) -> Option<Told>;
+    /// Does the provider say so too?
+    async fn confirms(&self, app: &App, told: &Told) -> Outcome<bool>;
+    /// Gets ready for another device of the account.
+    async fn bind(&self, app: &App, account: &Account) -> Outcome<Instructions>;
+    /// Ids of the account's devices.
+    async fn devices(&self, app: &App, account: &str) -> Outcome<Vec<String>>;
+    async fn revoke(&self, app: &App, device: &str) -> Outcome<()>;
+}
+
+/// Are device challenges switched on, for the whole server and for the group?
+pub async fn is_on(app: &App, tenant: &Tenant) -> ApiResult<bool> {
+    let plugins = current(app).await?;
+    Ok(plugins.mfa_challenge.enabled && tenant.group.config.mfa_challenge.enable)
+}
+
+/// The group's provider.
+pub async fn of(app: &App, tenant: &Tenant) -> ApiResult<Box<dyn Provider>> {
+    let plugins = current(app).await?;
+    let chosen = &tenant.group.config.mfa_challenge;
+    if !plugins.mfa_challenge.enabled || !chosen.enable {
+        return Err(ApiError::failed_dependency(
+            "Device challenges are switched off for this group",
+        ));
+    }
+    let kind = chosen.kind.as_deref().and_then(ChallengeKind::parse);
+    let kind = kind.ok_or(ProviderError::Missing)?;
+    let settings = plugins
+        .mfa_challenge
+        .providers
+        .iter()
+        .find(|p| p.get_str("type").and_then(ChallengeKind::parse) == Some(kind))
+        .ok_or(ProviderError::Missing)?;
+    Ok(match kind {
+        ChallengeKind::HttpProxy => Box::new(HttpProxy::new(app, tenant, &settings.to_json())?),
+        ChallengeKind::Privakey | ChallengeKind::PrivakeySuper => {
+            Box::new(Privakey::new(app, tenant)?)
+        }
+    })
+}
+
+/// A text that is there and not empty.
+fn text(body: &Json, name: &str) -> Option<String> {
+    crate::plugins::providers::text(body, name).map(ToOwned::to_owned)
+}
+
+/// Ids are texts, but some services number things.
+fn id(body: &Json, name: &str) -> Option<String> {
+    match body.get(name) {
+        Some(Json::Number(n)) => Some(n.to_string()),
+        _ => text(body, name),
+    }
+}
+
+/// A button as text. Forms deliver numbers as texts.
+fn choice(body: &Json, name: &str) -> Option<String> {
+    let value = body.get(name)?;
+    let number = match value {
+        Json::Number(n) => n.as_f64(),
+        Json::String(s) => s.trim().parse().ok(),
+        _ => None,
+    };
+    Some(number.map_or_else(|| value.to_string(), |n: f64| (n + 0.0).to_string()))
+}
+
+/// All but the unreserved characters (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+fn parse(bytes: &[u8]) -> Outcome<Json> {
+    serde_json::from_slice(bytes).map_err(|_| ProviderError::Answer("a body of JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_number_nought_approves() {
+        let said = |value: Json| choice(&json!({ "b": value }), "b");
+        for zero in [json!(0), json!(0.0), json!(-0.0), json!("0"), json!(" 0 ")] {
+            assert_eq!(said(zero.clone()).as_deref(), Some("0"), "{zero}");
+        }
+        for other in [
+            json!(1),
+            json!("1"),
+            json!(null),
+            json!(false),
+            json!(""),
+            json!([]),
+            json!("NaN"),
+            json!({}),
+        ] {
+            assert_ne!(said(other.clone()).as_deref(), Some("0"), "{other}");
+        }
+        assert_eq!(choice(&json!({}), "b"), None);
+    }
+}

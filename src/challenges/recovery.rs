@@ -1,0 +1,224 @@
+//! Setting a device up, the first one or another.
+
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value as Json, json};
+use ueauth_actors::ChallengeId;
+
+use crate::accounts::Account;
+use crate::app::App;
+use crate::challenges::providers::{self, Provider, ProviderError};
+use crate::challenges::sending::{self, Purpose, Question};
+use crate::challenges::states::LONGEST;
+use crate::gate::Ctx;
+use crate::gate::tokens::{self, NewIat};
+use crate::groups::{Tenant, tenant};
+use crate::http::error::{ApiResult, PageRule};
+use crate::http::{ApiError, Reply, reply};
+use crate::notifications::{are_on, messages, require_on};
+use crate::oidc::records;
+use crate::outgoing::CallError;
+use crate::secrets;
+
+/// Life (s) of the token that lets somebody choose how to prove who they are.
+const TOKEN_LIFE: i64 = 360;
+
+fn switched_off(tenant: &Tenant) -> ApiError {
+    ApiError::forbidden(format!(
+        "Device recovery is not available on the {} Platform",
+        tenant.group.name
+    ))
+}
+
+/// `state` of the body: what ties the requests of one recovery together.
+fn state(ctx: &Ctx) -> ApiResult<&str> {
+    ctx.req
+        .field("state")
+        .filter(|s| !s.is_empty() && s.len() <= LONGEST)
+        .ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "state must be a text of at most {LONGEST} characters"
+            ))
+        })
+}
+
+/// The caller's account, which must be one of this group.
+fn account(ctx: &Ctx) -> ApiResult<&Account> {
+    let group = ctx.group_id()?;
+    ctx.caller
+        .account()
+        .filter(|a| a.auth_group == group)
+        .ok_or_else(|| ApiError::forbidden("request must be from a person of the group"))
+}
+
+/// `POST /api/{group}/mfa/instructions`
+pub async fn instructions(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    if !providers::is_on(app, tenant).await? {
+        return Err(switched_off(tenant));
+    }
+    let (account, state) = (account(&ctx)?, state(&ctx)?);
+    let provider = providers::of(app, tenant).await?;
+    if !account.mfa_enabled() {
+        if are_on(app, tenant).await? {
+            messages::lock_notice(app, tenant, account).await?;
+        }
+        return bind(app, account, &*provider).await;
+    }
+    match ctx.req.field("method").filter(|m| !m.is_empty()) {
+        None => begin(&ctx, account, state).await,
+        Some(method) => {
+            if has_proved(&ctx, account, state, method).await? {
+                bind(app, account, &*provider).await
+            } else {
+                Err(ApiError::unauthorized(""))
+            }
+        }
+    }
+}
+
+/// Whoever has a device already must prove more than a password to bind another one.
+async fn begin(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    if are_on(app, tenant).await?
+        && let Err(cause) = messages::lock_notice(app, tenant, account).await
+    {
+        if app.settings.is_production() {
+            return Err(ApiError::failed_dependency(
+                "The owner of the account could not be warned, try again later",
+            ));
+        }
+        tracing::warn!(account = account.id, %cause, "no warning before a device recovery");
+    }
+    let new = NewIat {
+        group: tenant.id().to_owned(),
+        life: TOKEN_LIFE,
+        sub: Some(account.id.clone()),
+        email: Some(account.email.clone()),
+        uid: Some(state.to_owned()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(app, records::Purpose::StepUp, new).await?;
+    let origin = tenant::origin(app, ctx.custom_domain.as_deref());
+    let data = json!({
+        "token": token.id,
+        "uri": format!("{origin}/api/{}/mfa/safe-recovery", tenant.id()),
+        "requestInstructions": "Send POST to the uri with this token as bearer and the same state, and email or device as selection. Then ask for instructions again, with the selection as method and what it yields: code for email, providerKey for device.",
+    });
+    let reply = reply::envelope(StatusCode::ACCEPTED, "DEVICE RECOVERY", data)?;
+    Ok(reply::no_store(reply))
+}
+
+/// Is there the proof that the method stands for? It is used up.
+async fn has_proved(ctx: &Ctx, account: &Account, state: &str, method: &str) -> ApiResult<bool> {
+    let (app, group) = (&ctx.app, ctx.group_id()?);
+    match method {
+        "email" => {
+            let Some(code) = ctx.req.field("code") else {
+                return Ok(false);
+            };
+            let found = tokens::find(app, group, code, records::Purpose::DeviceCode).await?;
+            let fits = found.is_some_and(|t| {
+                t.sub.as_deref() == Some(&account.id)
+                    && t.email.as_ref() == Some(&account.email)
+                    && t.uid.is_some_and(|uid| secrets::ct_eq(&uid, state))
+            });
+            Ok(fits && tokens::consume(app, code).await?)
+        }
+        "device" => {
+            let Some(key) = ctx.req.field("providerKey") else {
+                return Ok(false);
+            };
+            let id = ChallengeId::new(key, &account.id, state);
+            sending::redeem(app, group, &id, Purpose::Recovery).await
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Takes every device away and gets ready for a new one.
+async fn bind(app: &App, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
+    let warnings = revoke_all(app, account, provider).await;
+    let mut data = provider.bind(app, account).await?;
+    let now = app.date();
+    app.store
+        .of::<Account>()
+        .update(&account.id, |a: &mut Account| {
+            a.mfa.enabled = Some(true);
+            a.modified_at = now;
+            a.modified_by.clone_from(&account.id);
+            Ok::<_, ApiError>(())
+        })
+        .await?
+        .ok_or_else(|| ApiError::failed_dependency("The account is gone"))?;
+    data.insert("warnings".to_owned(), warnings.into());
+    Ok(reply::no_store(reply::ok("MFA RECOVERY", data)?))
+}
+
+/// What kept devices from being taken away; it does not keep others from being added.
+async fn revoke_all(app: &App, account: &Account, provider: &dyn Provider) -> Vec<Json> {
+    let devices = match provider.devices(app, &account.id).await {
+        Ok(devices) => devices,
+        // the provider does not know the account yet
+        Err(ProviderError::Call(CallError::Status(404))) => return Vec::new(),
+        Err(cause) => {
+            tracing::warn!(account = account.id, %cause, "devices could not be listed");
+            return vec![json!({ "message": cause.to_string() })];
+        }
+    };
+    let mut warnings = Vec::new();
+    for device in devices {
+        if let Err(cause) = provider.revoke(app, &device).await {
+            tracing::warn!(account = account.id, %cause, "a device could not be revoked");
+            warnings.push(json!({ "device": device, "message": cause.to_string() }));
+        }
+    }
+    warnings
+}
+
+/// `POST /api/{group}/mfa/safe-recovery`
+pub async fn safe_recovery(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let state = state(&ctx)?;
+    let refused = || ApiError::unauthorized("").page(PageRule::Never);
+    let token = &ctx.caller.iat().ok_or_else(refused)?.payload;
+    if !token
+        .uid
+        .as_deref()
+        .is_some_and(|uid| secrets::ct_eq(uid, state))
+    {
+        return Err(refused());
+    }
+    let account = tokens::account_of(app, token)
+        .await?
+        .filter(Account::is_usable)
+        .ok_or_else(refused)?;
+    let selection = ctx.req.field("selection").unwrap_or_default();
+    match selection.to_ascii_lowercase().as_str() {
+        "email" => {
+            require_on(app, &tenant.group).await?;
+            messages::device_code(app, tenant, &account, state).await?;
+            reply::ok("object", json!({ "selection": "email", "sent": true }))
+        }
+        "device" => {
+            let question = Question {
+                purpose: Purpose::Recovery,
+                uid: state,
+                title: "Identity Verification",
+                header: format!("{} Platform", tenant.group.name),
+                body: "Approve only if it is you who is setting up another device.",
+                event: None,
+                duration: None,
+                callback: None,
+                client: None,
+            };
+            let asked = sending::ask(app, tenant, &account, &question).await?;
+            let mut data = Map::new();
+            data.insert("selection".to_owned(), "device".into());
+            data.insert("id".to_owned(), asked.key.into());
+            data.insert("provider".to_owned(), asked.provider.into());
+            data.insert("response".to_owned(), asked.response);
+            reply::ok("object", data)
+        }
+        _ => Err(ApiError::bad_request("selection must be email or device")),
+    }
+}

@@ -1,0 +1,167 @@
+//! Routes of device challenges.
+
+use serde_json::{Map, Value as Json};
+
+use crate::accounts::{Account, attempts, rules};
+use crate::app::LimitClass;
+use crate::challenges::providers;
+use crate::challenges::sending::{self, Purpose, Question};
+use crate::challenges::states::LONGEST;
+use crate::challenges::{answers, recovery, states, status};
+use crate::gate::{Ctx, Route, Strategy};
+use crate::http::error::ApiResult;
+use crate::http::validate::{Kind, Shape};
+use crate::http::{ApiError, Reply, reply};
+use crate::route;
+
+const CHALLENGE: &str = "CHALLENGE";
+/// Hexadecimal characters of a state that the server makes up.
+const STATE: usize = 128;
+
+pub static ROUTES: &[Route] = &[
+    route!(POST "/api/{group}/mfa/callback", [Group], answers::told, public "the provider is asked whether it is true"),
+    route!(POST "/api/{group}/{function}/callback", [Group], answers::unknown, public "says that there is no such thing"),
+    route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/status", [Group], status::status, public "whoever knows all parts may know the answer"),
+    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
+    route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
+    route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),
+    route!(POST "/api/{group}/device/challenge", [Group, Limit(LimitClass::Passkeys)], sign_in, public "the state is the credential"),
+];
+
+static BODY: Shape = Shape {
+    required: &["title", "header", "message", "lookup"],
+    members: &[
+        ("title", Kind::Text),
+        ("header", Kind::Text),
+        ("message", Kind::Text),
+        ("lookup", Kind::Text),
+        ("state", Kind::TextUpTo(LONGEST)),
+        ("duration", Kind::Text),
+        ("callback", Kind::Text),
+    ],
+    open: true,
+};
+
+fn check(body: &Json) -> ApiResult<()> {
+    BODY.check(body).map(|_| ())
+}
+
+/// May the account be challenged at all?
+fn reachable(account: &Account) -> bool {
+    account.is_usable() && account.verified
+}
+
+/// The account with that id, or whose name it is.
+async fn looked_up(ctx: &Ctx, lookup: &str) -> ApiResult<Option<Account>> {
+    let (app, group) = (&ctx.app, ctx.group_id()?);
+    let mut found = rules::find(app, group, lookup).await?;
+    if found.is_none() {
+        found = attempts::find(app, group, lookup).await?;
+    }
+    Ok(found.filter(reachable))
+}
+
+/// `PUT /api/{group}/device/challenge`
+async fn custom(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let field = |name| ctx.req.field(name).filter(|text| !text.is_empty());
+    let lookup = field("lookup").ok_or_else(|| ApiError::bad_request("lookup is required"))?;
+    let account = looked_up(&ctx, lookup)
+        .await?
+        .ok_or_else(|| ApiError::bad_request(format!("Could not identify account {lookup}")))?;
+    if !account.mfa_enabled() {
+        return Err(ApiError::bad_request(format!(
+            "Account {lookup} does not have an auth device enabled."
+        )));
+    }
+    let (duration, callback) = (field("duration"), field("callback"));
+    if duration.is_some_and(|text| sending::duration(text).is_none()) {
+        return Err(ApiError::bad_request(
+            "duration must be a number of seconds, minutes or hours, such as 90s, 5m or 1h",
+        ));
+    }
+    if let Some(url) = callback
+        && app.outgoing.check(url).is_err()
+    {
+        return Err(ApiError::bad_request(
+            "callback must be a public address that begins with https:// or http://",
+        ));
+    }
+    // before anything is kept
+    providers::of(app, tenant).await?;
+    let state = field("state").map_or_else(|| app.random.hex(STATE), ToOwned::to_owned);
+    states::save(app, tenant.id(), &state, &account.id).await?;
+    let question = Question {
+        purpose: Purpose::Custom,
+        uid: &state,
+        title: field("title").unwrap_or("Validation Requested"),
+        header: field("header").unwrap_or_default().to_owned(),
+        body: field("message").unwrap_or_default(),
+        event: Some(answers::CUSTOM),
+        duration,
+        callback,
+        client: asking_client(&ctx),
+    };
+    let asked = match sending::ask(app, tenant, &account, &question).await {
+        Ok(asked) => asked,
+        Err(e) => {
+            // so that the same state may be tried again
+            states::forget(app, tenant.id(), &state, &account.id).await?;
+            return Err(e);
+        }
+    };
+    let mut data = Map::new();
+    data.insert("key".to_owned(), asked.key.into());
+    data.insert("accountId".to_owned(), account.id.into());
+    data.insert("state".to_owned(), state.clone().into());
+    for (name, value) in [("callback", callback), ("duration", duration)] {
+        if let Some(value) = value {
+            data.insert(name.to_owned(), value.into());
+        }
+    }
+    reply::ok(CHALLENGE, data)
+}
+
+/// The group and the id of the client whose token this is.
+fn asking_client(ctx: &Ctx) -> Option<(String, String)> {
+    let client = ctx.caller.claims()?.get("client_id")?.as_str()?;
+    Some((ctx.caller.tenant()?.id().to_owned(), client.to_owned()))
+}
+
+/// `POST /api/{group}/device/challenge`
+async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let field = |name| ctx.req.field(name).filter(|text| !text.is_empty());
+    let lookup = field("lookup").ok_or_else(|| ApiError::bad_request(""))?;
+    let state = field("state").ok_or_else(|| ApiError::forbidden(""))?;
+    let account = attempts::find(app, tenant.id(), lookup).await?;
+    let account = account
+        .filter(reachable)
+        .ok_or_else(|| ApiError::bad_request(""))?;
+    if !states::is_of(app, tenant.id(), state, &account.id).await? {
+        return Err(ApiError::forbidden(""));
+    }
+    if !account.mfa_enabled() {
+        return Err(ApiError::bad_request(
+            "The account does not have an auth device enabled",
+        ));
+    }
+    let question = Question {
+        purpose: Purpose::SignIn,
+        uid: state,
+        title: "Authorization Request",
+        header: format!("{} Platform", tenant.group.name),
+        body: "Approve only if it is you who is signing in.",
+        event: None,
+        duration: None,
+        callback: None,
+        client: None,
+    };
+    let asked = sending::ask(app, tenant, &account, &question).await?;
+    let mut data = Map::new();
+    data.insert("id".to_owned(), asked.key.into());
+    data.insert("provider".to_owned(), asked.provider.into());
+    data.insert("response".to_owned(), asked.response);
+    data.insert("accountId".to_owned(), account.id.into());
+    reply::ok(CHALLENGE, data)
+}

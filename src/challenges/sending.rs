@@ -1,0 +1,227 @@
+//! Asking somebody on a device, and making use of the answer.
+
+use serde_json::{Map, Value as Json};
+use ueauth_actors::{Answer, Challenge, ChallengeId, ConsumeError, NewChallenge, Outcome, Status};
+
+use crate::accounts::Account;
+use crate::app::{App, LimitClass};
+use crate::challenges::answers;
+use crate::challenges::providers::{self, Push};
+use crate::groups::Tenant;
+use crate::http::ApiError;
+use crate::http::error::ApiResult;
+
+/// How long (ms) an approval counts, whatever the settings say of the time to give it.
+const KEPT: i64 = 1_200_000;
+/// How long (ms) an unanswered custom challenge keeps others away.
+const PATIENCE: i64 = 300_000;
+/// What those write who took a challenge back.
+const SUPERSEDED: &str = "superseded";
+
+/// What an approval may be used for. One never serves for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Proving an account at the pages that set up devices and passkeys.
+    SignIn,
+    /// Binding another device.
+    Recovery,
+    /// Whatever an application asks; it proves nothing to this server.
+    Custom,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::Recovery => "recovery",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// What somebody is asked.
+#[derive(Debug)]
+pub struct Question<'a> {
+    pub purpose: Purpose,
+    pub uid: &'a str,
+    pub title: &'a str,
+    pub header: String,
+    pub body: &'a str,
+    pub event: Option<&'static str>,
+    pub duration: Option<&'a str>,
+    pub callback: Option<&'a str>,
+    /// The client that asks, and its group.
+    pub client: Option<(String, String)>,
+}
+
+/// A question under way.
+#[derive(Debug)]
+pub struct Asked {
+    /// The provider's id of it.
+    pub key: String,
+    pub provider: &'static str,
+    pub response: Json,
+}
+
+/// How many milliseconds a text like `10m` stands for.
+pub fn duration(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(at)?;
+    let number: i64 = number.parse().ok()?;
+    let unit = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(unit).filter(|ms| *ms > 0)
+}
+
+/// Sends a question to the account's devices. At most one per account and purpose is open: a new
+/// one takes the place of the former, except that custom ones wait for each other.
+pub async fn ask(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    question: &Question<'_>,
+) -> ApiResult<Asked> {
+    let provider = providers::of(app, tenant).await?;
+    let purpose = question.purpose.name();
+    let challenges = app.actors.challenges(tenant.id());
+    if question.purpose == Purpose::Custom {
+        let open = challenges.pending_for(&account.id, purpose).await?;
+        if let Some(wait) = open.iter().filter_map(|c| keeps_away(app, c)).max() {
+            return Err(ApiError::too_many(wait));
+        }
+    }
+    let subject = format!("{}:{}", tenant.id(), account.id);
+    app.limits.check(LimitClass::Challenges, &subject)?;
+    let push = Push {
+        account: &account.id,
+        uid: question.uid,
+        title: question.title,
+        header: &question.header,
+        body: question.body,
+        event: question.event,
+        callback: question.callback,
+        duration: question.duration,
+    };
+    let sent = provider.send(app, &push).await?;
+    let now = app.now_ms();
+    let id = ChallengeId::new(&sent.key, &account.id, question.uid);
+    challenges
+        .issue(NewChallenge {
+            id: id.clone(),
+            purpose: purpose.to_owned(),
+            deadline: deadline(app, now, question.duration),
+            keep_until: now.saturating_add(KEPT),
+            data: data(account, question),
+        })
+        .await?;
+    supersede(app, tenant, account, purpose, &id).await?;
+    Ok(Asked {
+        key: sent.key,
+        provider: provider.name(),
+        response: sent.response,
+    })
+}
+
+fn deadline(app: &App, now: i64, asked: Option<&str>) -> i64 {
+    let seconds = app.settings.actors.challenge_seconds.get();
+    let most = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    now.saturating_add(asked.and_then(duration).map_or(most, |ms| ms.min(most)))
+}
+
+/// Seconds for which no other custom challenge is sent.
+fn keeps_away(app: &App, open: &Challenge) -> Option<u64> {
+    let until = open.deadline.min(open.created_at.saturating_add(PATIENCE));
+    let left = until.saturating_sub(app.now_ms());
+    (left > 0).then(|| u64::try_from(left / 1000 + 1).unwrap_or(1))
+}
+
+/// What is stored with it, in the form that other systems know.
+fn data(account: &Account, question: &Question<'_>) -> Json {
+    let mut out = Map::new();
+    out.insert("uid".to_owned(), question.uid.into());
+    out.insert("accountId".to_owned(), account.id.clone().into());
+    let (group, client) = question.client.clone().unzip();
+    for (name, value) in [
+        ("event", question.event.map(ToOwned::to_owned)),
+        ("cb", question.callback.map(ToOwned::to_owned)),
+        ("client", client),
+        ("clientGroup", group),
+    ] {
+        if let Some(value) = value {
+            out.insert(name.to_owned(), value.into());
+        }
+    }
+    Json::Object(out)
+}
+
+/// Takes back what was asked before. Of several at the same moment the one with the greatest id stays.
+async fn supersede(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    purpose: &str,
+    id: &ChallengeId,
+) -> ApiResult<()> {
+    let challenges = app.actors.challenges(tenant.id());
+    let open = challenges.pending_for(&account.id, purpose).await?;
+    let Some(own) = open.iter().find(|c| c.id == *id).cloned() else {
+        return Ok(());
+    };
+    for other in open {
+        if (other.created_at, &other.id) < (own.created_at, &own.id) {
+            let taken = challenges
+                .answer(&other.id, Answer::Deny, SUPERSEDED)
+                .await?;
+            if let Outcome::Applied(taken) = taken {
+                answers::conclude(app, tenant.id(), &taken);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Uses an approval up, for what it was asked. True for exactly one caller.
+pub async fn redeem(app: &App, group: &str, id: &ChallengeId, purpose: Purpose) -> ApiResult<bool> {
+    let challenges = app.actors.challenges(group);
+    let found = challenges.find(id).await?;
+    let fits = found
+        .is_some_and(|c| c.purpose == purpose.name() && c.status(app.now_ms()) == Status::Approved);
+    if !fits {
+        return Ok(false);
+    }
+    match challenges.consume(id).await {
+        Ok(_) => Ok(true),
+        Err(ConsumeError::NotApproved(_)) => Ok(false),
+        Err(ConsumeError::Actor(e)) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_a_unit() {
+        assert_eq!(duration("5m"), Some(300_000));
+        assert_eq!(duration(" 90s "), Some(90_000));
+        assert_eq!(duration("1h"), Some(3_600_000));
+        for none in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "0m",
+            "5 m",
+            "5d",
+            "1.5m",
+            "99999999999999999999m",
+        ] {
+            assert_eq!(duration(none), None, "{none}");
+        }
+    }
+}
