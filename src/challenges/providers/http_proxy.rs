@@ -97,8 +97,9 @@ fn query(bound: &Json) -> String {
     match bound {
         Json::Object(members) => members
             .iter()
-            .map(|(name, value)| format!("{}&", pair(name, value)))
-            .collect(),
+            .fold(String::new(), |text, (name, value)| {
+                text + &pair(name, value) + "&"
+            }),
         other => pair("params", other),
     }
 }
