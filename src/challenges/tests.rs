@@ -3,17 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::http::Method;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use ueauth_actors::{Challenge, ChallengeId, ManualClock, NewChallenge, State};
+use ueauth_actors::{Challenge, ChallengeId, ManualClock, State};
 
 use crate::accounts::Account;
 use crate::app::{App, Parts};
 use crate::challenges::callbacks;
 use crate::challenges::providers::{Privakey, Provider, ProviderError, Push};
-use crate::gate::testing;
 use crate::groups::{AuthGroup, Tenant};
 use crate::settings::Settings;
 
@@ -283,55 +281,4 @@ async fn reports_stay_out_of_private_networks() {
     let fake = Fake::start(Box::new(|_, _| (204, json!({})))).await;
     callbacks::report(&app, "g1", &answered(&fake.url)).await;
     assert!(fake.seen().is_empty());
-}
-
-/// Asks with `Prefer: wait=30`, and turns the clock once somebody waits.
-async fn waited(deadline: i64, turns: &[u64]) -> (u16, Json) {
-    let (app, clock, _folder) = app().await;
-    tenant(&app, json!({})).await;
-    let challenge = NewChallenge {
-        id: ChallengeId::new("k", "a", "u"),
-        purpose: "custom".to_owned(),
-        deadline,
-        keep_until: NOW + 1_200_000,
-        data: json!({}),
-    };
-    app.actors.challenges("g1").issue(challenge).await.unwrap();
-    let router = testing::router();
-    let path = "/api/g1/mfa/k/account/a/interaction/u/status";
-    let headers = [("prefer", "wait=30")];
-    let asked = testing::answer(
-        &app,
-        &router,
-        &Method::GET,
-        path,
-        &headers,
-        false,
-        Json::Null,
-    );
-    let turn = async {
-        for seconds in turns {
-            while app.actors.counters().waiters == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            clock.advance(Duration::from_secs(*seconds));
-        }
-    };
-    let (reply, ()) = tokio::join!(asked, turn);
-    let reply = reply.unwrap();
-    let applied = reply.headers().get("preference-applied").unwrap();
-    assert_eq!(applied, "wait=30");
-    testing::read(Ok(reply)).await
-}
-
-#[tokio::test]
-async fn a_wait_ends_at_its_deadline() {
-    let (status, body) = waited(NOW + 600_000, &[29, 1]).await;
-    assert_eq!((status, &body["state"]), (206, &json!("pending")));
-}
-
-#[tokio::test]
-async fn a_wait_ends_when_the_challenge_expires() {
-    let (status, body) = waited(NOW + 10_000, &[10]).await;
-    assert_eq!((status, &body["state"]), (206, &json!("expired")));
 }

@@ -95,10 +95,9 @@ fn query(bound: &Json) -> String {
         format!("{}={}", encode(name), encode(&value))
     };
     match bound {
-        Json::Object(members) => members
-            .iter()
-            .map(|(name, value)| format!("{}&", pair(name, value)))
-            .collect(),
+        Json::Object(members) => members.iter().fold(String::new(), |text, (name, value)| {
+            text + &pair(name, value) + "&"
+        }),
         other => pair("params", other),
     }
 }
