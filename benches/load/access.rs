@@ -143,7 +143,7 @@ fn person(group: &Seeded, number: usize) -> Account {
     let email = format!("{}@people.test", person_id(number));
     let document = json!({
         "_id": person_id(number), "authGroup": group.id, "email": email, "username": email,
-        "password": "none", "verified": number % 2 == 0, "active": true,
+        "password": "none", "verified": number.is_multiple_of(2), "active": true,
     });
     serde_json::from_value(document).expect("an account")
 }
