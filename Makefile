@@ -1,5 +1,5 @@
 # Each target is one thin call; CONTRIBUTING.md says what they do.
-.PHONY: run test bench check diff contract tools
+.PHONY: run test bench check diff contract conformance tools
 
 run:
 	cargo run --release --locked -- serve --development
@@ -25,6 +25,11 @@ contract:
 	cargo build --locked
 	target/tools/venv/bin/python tests/contract/compare.py
 	target/tools/venv/bin/python tests/contract/answers.py
+
+conformance:
+	tests/tools/setup.sh contract node
+	cargo build --locked
+	node tests/clients/start.mjs --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py
 
 tools:
 	tests/tools/setup.sh

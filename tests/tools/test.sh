@@ -49,12 +49,8 @@ if cargo build --locked; then
                 suite "python-$store" node $start --store "$store" -- target/tools/venv/bin/pytest -p no:cacheprovider tests/clients/python
             done
         fi
-        if ready "conformance to the API's document" contract; then
-            suite conformance node $start --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py
-        fi
     else
         echo "Python client: it is started with Node.js" | tee -a "$UEAUTH_SKIP_LOG"
-        echo "conformance to the API's document: it is started with Node.js" | tee -a "$UEAUTH_SKIP_LOG"
     fi
 else
     failed+=(build)
