@@ -1,8 +1,10 @@
 //! An application that users are sent back to: it answers every request with one small page.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use crate::receive;
 
 /// Listens on a free port of the loopback interface until it is dropped.
 pub struct Application {
@@ -36,27 +38,8 @@ impl Drop for Application {
 }
 
 async fn answer(mut stream: TcpStream) {
-    let mut request = Vec::new();
-    let mut part = [0; 1024];
-    while !is_whole(&request) {
-        match stream.read(&mut part).await {
-            Ok(read) if read > 0 => request.extend(part.iter().take(read)),
-            _ => return,
-        }
+    if receive::request(&mut stream).await.is_none() {
+        return;
     }
     let _ = stream.write_all(ANSWER).await;
-}
-
-/// Has the request come with all of the body that its head announces?
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request).to_lowercase();
-    let Some((head, _)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head.split("content-length:").nth(1).unwrap_or("0");
-    let length = length
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse().ok());
-    request.len() >= head.len() + 4 + length.unwrap_or(0)
 }

@@ -126,6 +126,21 @@ pub async fn role(server: &Server, tenant: &Tenant, name: &str) -> (String, Stri
     )
 }
 
+/// Gives a client a role of a product.
+pub async fn give_client(
+    server: &Server,
+    tenant: &Tenant,
+    client: &Value,
+    (role, product): (&str, &str),
+) {
+    let client = text(&client["client_id"]);
+    let path = format!("access/client/{client}/product/{product}");
+    let given = json!({"roles": [role]});
+    tenant
+        .api(server, Method::PUT, &path, Some(given), 200)
+        .await;
+}
+
 fn assert_no_private_key(what: &str, value: &Value) {
     match value {
         Value::Object(members) => {
@@ -359,8 +374,7 @@ on_both_stores! {
         let path = format!("access/organization/{first}/account/{}", tenant.user.id);
         tenant.api(&server, Method::PUT, &path, Some(given), 200).await;
         let client = tenant.web_client(json!({"initialized_org_context": first})).await;
-        let path = format!("access/client/{}/product/{product}", text(&client["client_id"]));
-        tenant.api(&server, Method::PUT, &path, Some(json!({"roles": [role]})), 200).await;
+        give_client(&server, &tenant, &client, (&role, &product)).await;
 
         let person = tenant.token_of(&server, &tenant.user).await;
         let service = client_token(&server, &tenant, &client, None, &tenant.issuer).await;

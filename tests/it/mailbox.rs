@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::receive;
 use crate::skip::skip;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -196,30 +197,14 @@ impl Drop for Receiver {
 }
 
 async fn take(mut stream: TcpStream, status: u16, tell: UnboundedSender<(String, Value)>) {
-    let mut text = String::new();
-    let mut part = [0_u8; 4096];
-    let (head, body) = loop {
-        let Ok(count @ 1..) = stream.read(&mut part).await else {
-            return;
-        };
-        text.push_str(&String::from_utf8_lossy(&part[..count]));
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            let is_it = name.eq_ignore_ascii_case("content-length");
-            is_it.then(|| value.parse::<usize>().ok())?
-        });
-        if body.len() >= length.unwrap_or_default() {
-            break (head.to_owned(), body.to_owned());
-        }
+    let Some((head, body)) = receive::request(&mut stream).await else {
+        return;
     };
     let body = serde_json::from_str(&body).expect("JSON");
     let _ = tell.send((head, body));
     if status == 0 {
         // until the caller gives up or dies
-        let _ = stream.read(&mut part).await;
+        let _ = stream.read(&mut [0]).await;
         return;
     }
     let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

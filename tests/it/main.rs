@@ -63,6 +63,7 @@ mod outage;
 mod pages;
 mod provider;
 mod quirks;
+mod receive;
 mod recovery;
 mod routes;
 mod server;

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+
+use crate::receive;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -148,24 +150,8 @@ fn answer(seen: &Seen, state: &Mutex<State>) -> (u16, Value) {
 }
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: UnboundedSender<Seen>) {
-    let mut text = String::new();
-    let mut part = [0_u8; 4096];
-    let (head, body) = loop {
-        let Ok(count @ 1..) = stream.read(&mut part).await else {
-            return;
-        };
-        text.push_str(&String::from_utf8_lossy(&part[..count]));
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            let is_it = name.eq_ignore_ascii_case("content-length");
-            is_it.then(|| value.parse::<usize>().ok())?
-        });
-        if body.len() >= length.unwrap_or_default() {
-            break (head.to_owned(), body.to_owned());
-        }
+    let Some((head, body)) = receive::request(&mut stream).await else {
+        return;
     };
     let first = head.lines().next().unwrap_or_default();
     let seen = Seen {

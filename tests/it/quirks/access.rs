@@ -8,7 +8,9 @@ use ueauth::store::{Store as Documents, StoreError};
 use super::embedded;
 use crate::answer::{send, to};
 use crate::flow::{Flow, claims, parameter, text};
-use crate::holes::{at_provider, behind_its_back, call, client_token, get, organization, role};
+use crate::holes::{
+    at_provider, behind_its_back, call, client_token, get, give_client, organization, role,
+};
 use crate::server::{Server, Store};
 use crate::tenant::Tenant;
 use crate::visitor::Visitor;
@@ -117,19 +119,7 @@ async fn permissions_of_other_products_open_the_api() {
         .api(&server, Method::PUT, &path, Some(given), 200)
         .await;
     let client = tenant.web_client(json!({})).await;
-    let path = format!(
-        "access/client/{}/product/{product}",
-        text(&client["client_id"])
-    );
-    tenant
-        .api(
-            &server,
-            Method::PUT,
-            &path,
-            Some(json!({"roles": [all]})),
-            200,
-        )
-        .await;
+    give_client(&server, &tenant, &client, (&all, &product)).await;
     let person = tenant.token_of(&server, &tenant.user).await;
     let service = client_token(&server, &tenant, &client, None, &tenant.issuer).await;
     for token in [&person, &service] {
@@ -169,19 +159,7 @@ async fn tokens_that_point_to_their_access_fail() {
     let tenant = Tenant::create(&server).await;
     let (admin, product) = role(&server, &tenant, "Admin").await;
     let client = tenant.web_client(json!({})).await;
-    let path = format!(
-        "access/client/{}/product/{product}",
-        text(&client["client_id"])
-    );
-    tenant
-        .api(
-            &server,
-            Method::PUT,
-            &path,
-            Some(json!({"roles": [admin]})),
-            200,
-        )
-        .await;
+    give_client(&server, &tenant, &client, (&admin, &product)).await;
     let service = client_token(&server, &tenant, &client, None, &tenant.issuer).await;
     let member = tenant.token_of(&server, &tenant.user).await;
     for (token, accounts) in [(&service, 200), (&tenant.owner_token, 200), (&member, 403)] {
