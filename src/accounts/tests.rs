@@ -7,7 +7,6 @@ use serde_json::{Value as Json, json};
 use ueauth_actors::ManualClock;
 
 use crate::accounts::model::{LoginAttempt, PasswordHistory};
-use crate::accounts::routes::ROUTES;
 use crate::accounts::{Account, passwords};
 use crate::app::{App, Parts};
 use crate::gate::tokens::{self, NewIat};
@@ -55,17 +54,6 @@ async fn world(edit: impl FnOnce(&mut AuthGroup)) -> World {
     }))
     .unwrap();
     app.store.of::<Organization>().insert(&core).await.unwrap();
-    let mut router = Router::default();
-    let tables = [
-        ROUTES,
-        crate::accounts::recovery_routes::ROUTES,
-        crate::accounts::recovery_pages::ROUTES,
-        crate::accounts::operations::ROUTES,
-        crate::accounts::logins::ROUTES,
-    ];
-    for route in tables.into_iter().flatten() {
-        router.add(route.method.clone(), route.path, route).unwrap();
-    }
     let world = World {
         app,
         router: testing::router(),
@@ -105,26 +93,14 @@ impl World {
         ]
         .into_iter()
         .collect();
-        let grant_id = crate::oidc::grants::made(&self.app, id, "portal").await;
         let token = AccessToken {
-            iat: NOW / 1000,
-            exp: NOW / 1000 + 600,
-            jti: id.to_owned(),
-            kind: "AccessToken".to_owned(),
             client_id: "portal".to_owned(),
             account_id: id.to_owned(),
             session_uid: Some(format!("{id}-1")),
             extra,
-            grant_id,
             ..AccessToken::default()
         };
-        let record = Record::new(format!("token-{id}"), token, Some(NOW / 1000 + 600));
-        self.app
-            .store
-            .of::<Record<AccessToken>>()
-            .insert(&record)
-            .await
-            .unwrap();
+        testing::token(&self.app, &format!("token-{id}"), token).await;
         for n in 1..=2 {
             let session = Session {
                 uid: format!("{id}-{n}"),

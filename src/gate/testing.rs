@@ -11,6 +11,7 @@ use crate::http::error::ApiResult;
 use crate::http::hosts::Hosts;
 use crate::http::request::{Body, Request};
 use crate::http::router::{Found, Router};
+use crate::oidc::records::{AccessToken, Grant, Record};
 
 /// The router of the whole server.
 pub fn router() -> Router<&'static Route> {
@@ -61,4 +62,44 @@ pub async fn read(answer: ApiResult<HttpResponse>) -> (u16, Json) {
     let status = reply.status().as_u16();
     let bytes = actix_web::body::to_bytes(reply.into_body()).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap_or(Json::Null))
+}
+
+/// Stores an access token, which needs a client, an account and further claims, under `id`, and
+/// the grant behind it. It lives for ten minutes.
+pub async fn token(app: &App, id: &str, token: AccessToken) {
+    let grant = Grant {
+        account_id: token.account_id.clone(),
+        client_id: token.client_id.clone(),
+        kind: "Grant".to_owned(),
+        ..Grant::default()
+    };
+    let grant = Record::new(format!("grant-{}", token.account_id), grant, None);
+    app.store.of::<Record<Grant>>().put(&grant).await.unwrap();
+    let exp = app.now() + 600;
+    let token = AccessToken {
+        iat: app.now(),
+        exp,
+        jti: token.account_id.clone(),
+        kind: "AccessToken".to_owned(),
+        grant_id: grant.id,
+        ..token
+    };
+    let record = Record::new(id.to_owned(), token, Some(exp));
+    let tokens = app.store.of::<Record<AccessToken>>();
+    tokens.put(&record).await.unwrap();
+}
+
+/// Status and body of the answer to whoever has the token.
+pub async fn call(
+    app: &App,
+    router: &Router<&'static Route>,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Json,
+) -> (u16, Json) {
+    let method: Method = method.parse().unwrap();
+    let token = format!("Bearer {token}");
+    let headers = [("authorization", token.as_str())];
+    read(answer(app, router, &method, path, &headers, false, body).await).await
 }

@@ -160,18 +160,3 @@ pub async fn revoke(app: &App, id: &str) -> Result<(), StoreError> {
     )?;
     Ok(())
 }
-
-/// A stored grant, for tests that make tokens themselves.
-#[cfg(test)]
-pub async fn made(app: &App, account: &str, client: &str) -> String {
-    let payload = Grant {
-        account_id: account.to_owned(),
-        client_id: client.to_owned(),
-        kind: "Grant".to_owned(),
-        ..Grant::default()
-    };
-    let record = Record::new(format!("grant-{account}"), payload, None);
-    let id = record.id.clone();
-    app.store.of::<Record<Grant>>().put(&record).await.unwrap();
-    id
-}

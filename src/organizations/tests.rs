@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use serde_json::{Value as Json, json};
 use ueauth_actors::ManualClock;
 
@@ -13,7 +12,7 @@ use crate::domains::Domain;
 use crate::gate::{Route, testing};
 use crate::groups::AuthGroup;
 use crate::http::router::Router;
-use crate::oidc::records::{AccessToken, Record};
+use crate::oidc::records::AccessToken;
 use crate::organizations::Organization;
 use crate::products::Product;
 use crate::roles::Role;
@@ -147,43 +146,19 @@ impl World {
         if let Some(context) = context {
             extra.insert("x-organization-context", context);
         }
-        let grant_id = crate::oidc::grants::made(&self.app, id, "portal").await;
         let token = AccessToken {
-            iat: NOW / 1000,
-            exp: NOW / 1000 + 600,
-            jti: id.to_owned(),
-            kind: "AccessToken".to_owned(),
             client_id: "portal".to_owned(),
             account_id: id.to_owned(),
             extra,
-            grant_id,
             ..AccessToken::default()
         };
-        let record = Record::new(format!("token-of-{id}"), token, Some(NOW / 1000 + 600));
-        self.app
-            .store
-            .of::<Record<AccessToken>>()
-            .insert(&record)
-            .await
-            .unwrap();
+        testing::token(&self.app, &format!("token-of-{id}"), token).await;
     }
 
     /// Status and body of the answer to a caller, who is named like the token.
     async fn call(&self, who: &str, method: &str, path: &str, body: Json) -> (u16, Json) {
-        let method: Method = method.parse().unwrap();
-        let path = format!("/api/g1/{path}");
-        let token = format!("Bearer token-of-{who}");
-        let headers = [("authorization", token.as_str())];
-        let answer = testing::answer(
-            &self.app,
-            &self.router,
-            &method,
-            &path,
-            &headers,
-            false,
-            body,
-        );
-        testing::read(answer.await).await
+        let (token, path) = (format!("token-of-{who}"), format!("/api/g1/{path}"));
+        testing::call(&self.app, &self.router, &token, method, &path, body).await
     }
 
     async fn status(&self, who: &str, method: &str, path: &str, body: Json) -> u16 {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use serde_json::{Value as Json, json};
 use ueauth_actors::ManualClock;
 
@@ -14,7 +13,7 @@ use crate::domains::Domain;
 use crate::gate::{Route, testing};
 use crate::groups::AuthGroup;
 use crate::http::router::Router;
-use crate::oidc::records::{AccessToken, Record};
+use crate::oidc::records::AccessToken;
 use crate::organizations::Organization;
 use crate::permissions::Permission;
 use crate::products::Product;
@@ -127,41 +126,21 @@ impl World {
             "x-access-permissions": part(0),
             "x-access-products": part(1),
         });
-        let grant_id = crate::oidc::grants::made(&self.app, id, "ui").await;
         let token = AccessToken {
-            iat: NOW / 1000,
-            exp: NOW / 1000 + 600,
-            jti: id.to_owned(),
-            kind: "AccessToken".to_owned(),
             client_id: "ui".to_owned(),
             account_id: id.to_owned(),
             extra: Object::from_json(&claims).unwrap(),
-            grant_id,
             ..AccessToken::default()
         };
-        let record = Record::new(id.to_owned(), token, Some(NOW / 1000 + 600));
-        let tokens = self.app.store.of::<Record<AccessToken>>();
-        tokens.insert(&record).await.unwrap();
+        testing::token(&self.app, id, token).await;
     }
 
     /// Status and body of the answer to the person, whose token is its id. `call` is a method and
     /// a path below `/api/g1`.
     pub async fn call(&self, person: &str, call: &str, body: Json) -> (u16, Json) {
         let (method, path) = call.split_once(' ').unwrap();
-        let method: Method = method.parse().unwrap();
         let path = format!("/api/g1{path}");
-        let token = format!("Bearer {person}");
-        let headers = [("authorization", token.as_str())];
-        let answer = testing::answer(
-            &self.app,
-            &self.router,
-            &method,
-            &path,
-            &headers,
-            false,
-            body,
-        );
-        testing::read(answer.await).await
+        testing::call(&self.app, &self.router, person, method, &path, body).await
     }
 
     pub async fn ask(&self, person: &str, call: &str) -> (u16, Json) {

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{Answer, NOW, World};
 use crate::accounts::Account;
 use crate::clients::Client;
-use crate::gate::{Route, tokens};
+use crate::gate::{Route, testing, tokens};
 use crate::http::request::Body;
 use crate::oidc::initial_access;
 use crate::oidc::records::{AccessToken, ClientCredentials, Purpose, Record};
@@ -80,22 +80,15 @@ fn object(json: Json) -> Object {
 impl World {
     /// An access token of a person.
     async fn person(&self, id: &str) -> String {
-        let grant_id = crate::oidc::grants::made(&self.app, id, "g1-primary").await;
-        let payload = AccessToken {
-            iat: NOW / 1000,
-            exp: NOW / 1000 + 600,
-            jti: id.to_owned(),
-            kind: "AccessToken".to_owned(),
+        let token = AccessToken {
             client_id: "g1-primary".to_owned(),
             account_id: id.to_owned(),
             extra: object(json!({ "group": "g1", "x-access-group": "member" })),
-            grant_id,
             ..AccessToken::default()
         };
-        let record = Record::new(format!("token-{id}"), payload, None);
-        let tokens = self.app.store.of::<Record<AccessToken>>();
-        tokens.put(&record).await.unwrap();
-        record.id
+        let name = format!("token-{id}");
+        testing::token(&self.app, &name, token).await;
+        name
     }
 
     /// An access token of the service client.
