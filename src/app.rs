@@ -117,6 +117,12 @@ impl Parts {
         self.clock.now()
     }
 
+    /// As [`Self::now_ms`], when so much more time has passed.
+    pub fn ms_after(&self, pause: Duration) -> i64 {
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        self.now_ms().saturating_add(pause)
+    }
+
     /// Seconds since the epoch.
     pub fn now(&self) -> i64 {
         self.clock.now().div_euclid(1000)

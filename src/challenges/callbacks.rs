@@ -88,9 +88,7 @@ pub async fn report(app: &App, group: &str, challenge: &Challenge) {
             return;
         }
         tracing::warn!(key, attempt, %cause, "an answer was not reported; trying again");
-        let pausing = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-        let until = app.now_ms().saturating_add(pausing);
-        app.clock.sleep_until(until).await;
+        app.clock.sleep_until(app.ms_after(pause)).await;
         pause = pause.saturating_mul(4);
     }
 }

@@ -48,8 +48,7 @@ pub async fn status(ctx: Ctx) -> ApiResult<Reply> {
         let status = challenges.status(&id).await.map_err(unavailable)?;
         return answer(status, false);
     };
-    let wait = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-    let until = ctx.app.now_ms().saturating_add(wait);
+    let until = ctx.app.ms_after(Duration::from_secs(seconds));
     let status = wait_for(&ctx.app, &challenges, &id, until).await?;
     let mut reply = answer(status, true)?;
     if by_header && let Ok(value) = HeaderValue::try_from(format!("wait={seconds}")) {
@@ -69,10 +68,7 @@ async fn wait_for(
         match challenges.wait(id, until).await {
             Ok(status) => return Ok(status),
             Err(ActorError::Restarted) if app.now_ms() < until => {
-                let breath = i64::try_from(BREATH.as_millis()).unwrap_or(0);
-                app.clock
-                    .sleep_until(app.now_ms().saturating_add(breath))
-                    .await;
+                app.clock.sleep_until(app.ms_after(BREATH)).await;
             }
             Err(e) => return Err(unavailable(e)),
         }

@@ -1,7 +1,5 @@
 //! A request as handlers see it: hosts, id, query, body, all bounded and decoded once.
 
-use std::collections::HashSet;
-
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
@@ -166,11 +164,7 @@ impl Request {
 
     /// Is a field of the form there more than once?
     pub fn repeats_a_field(&self) -> bool {
-        let Body::Form(pairs) = &self.body else {
-            return false;
-        };
-        let mut seen = HashSet::with_capacity(pairs.len());
-        !pairs.iter().all(|(name, _)| seen.insert(name.as_str()))
+        matches!(&self.body, Body::Form(pairs) if repeated(pairs, |_| true).is_some())
     }
 
     /// Is the member present with a value that is no text?
@@ -252,6 +246,18 @@ fn contains_nul(value: &Json) -> bool {
             .any(|(name, value)| name.contains('\0') || contains_nul(value)),
         _ => false,
     }
+}
+
+/// The first name that comes again, of those that `counts` does not pass over.
+pub fn repeated(pairs: &Pairs, counts: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut rest = pairs.as_slice();
+    while let Some(((name, _), later)) = rest.split_first() {
+        if counts(name) && later.iter().any(|(other, _)| other == name) {
+            return Some(name);
+        }
+        rest = later;
+    }
+    None
 }
 
 /// Would this client rather have a page? Only for what is not the API.

@@ -33,8 +33,7 @@ fn patience(app: &App) -> Duration {
 }
 
 fn after(app: &App, pause: Duration) -> Date {
-    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-    Date::from_millis(app.now_ms().saturating_add(pause))
+    Date::from_millis(app.ms_after(pause))
 }
 
 /// When whoever has taken a message on may be thought dead.

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 
 use crate::gate::Ctx;
 use crate::http::ApiError;
-use crate::http::request::Body;
+use crate::http::request::{self, Body};
 use crate::oidc::errors;
 
 #[derive(Debug, Clone, Default)]
@@ -40,14 +40,12 @@ impl Params {
 
     /// Only `resource` may repeat (RFC 8707 §2).
     pub fn check_duplicates(&self) -> Result<(), ApiError> {
-        for (i, (name, _)) in self.0.iter().enumerate() {
-            if name != "resource" && self.0.iter().skip(i + 1).any(|(n, _)| n == name) {
-                return Err(errors::invalid_request(format!(
-                    "'{name}' parameter must not be provided twice"
-                )));
-            }
+        match request::repeated(&self.0, |name| name != "resource") {
+            Some(name) => Err(errors::invalid_request(format!(
+                "'{name}' parameter must not be provided twice"
+            ))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

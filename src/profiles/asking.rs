@@ -8,11 +8,11 @@ use crate::access::evaluate::find_organization;
 use crate::accounts::rules as accounts;
 use crate::app::App;
 use crate::groups::model::system_admin;
+use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::validate::{Kind, Shape};
-use crate::http::{ApiError, lists, reply};
 use crate::outgoing::is_allowed;
 use crate::profiles::request::{ProfileRequest, ProfileSnapshot, SnapshotStatus, State, Wanted};
 use crate::profiles::rules::between;
@@ -227,9 +227,7 @@ pub async fn list(
     } else {
         "targetAccountId"
     };
-    let base = and([eq("authGroup", group), eq(side, account)]);
-    let show = |r: &ProfileRequest| reply::public_document(r);
-    lists::documents(app, pairs, &FIELDS, base, show, |_| {}).await
+    rules::of_side::<ProfileRequest>(app, group, (side, account), &FIELDS, pairs).await
 }
 
 fn mine(group: &str, id: &str, account: &str) -> Filter {

@@ -177,9 +177,27 @@ pub async fn accesses(
     } else {
         "viewingAccountId"
     };
+    of_side::<ProfileAccess>(app, group, (side, account), &ACCESS_FIELDS, pairs).await
+}
+
+/// Documents of the group whose field names the account.
+pub async fn of_side<T: Document>(
+    app: &App,
+    group: &str,
+    (side, account): (&'static str, &str),
+    fields: &Fields,
+    pairs: &Pairs,
+) -> ApiResult<Vec<Json>> {
     let base = and([eq("authGroup", group), eq(side, account)]);
-    let show = |a: &ProfileAccess| reply::public_document(a);
-    lists::documents(app, pairs, &ACCESS_FIELDS, base, show, |_| {}).await
+    lists::documents(
+        app,
+        pairs,
+        fields,
+        base,
+        |it: &T| reply::public_document(it),
+        |_| {},
+    )
+    .await
 }
 
 fn access(group: &str, id: &str, account: &str) -> Filter {

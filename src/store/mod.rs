@@ -235,10 +235,10 @@ impl<T: Document> Docs<T> {
         let Some(recent) = self.shared.engine.recent() else {
             return Ok(self.get(id).await?.map(Arc::new));
         };
-        if let Some(hit) = recent.get::<T>(id, self.shared.now()) {
+        let now = self.shared.now();
+        if let Some(hit) = recent.get::<T>(id, now) {
             return Ok(Some(hit));
         }
-        let now = self.shared.now();
         let place = recent.place::<T>(id);
         let Some(stored) = self.stored(Which::Id(id)).await? else {
             return Ok(None);
