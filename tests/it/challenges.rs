@@ -261,6 +261,21 @@ on_both_stores! {
         assert_eq!(unknown.expect(206).json()["state"], "unknown");
     }
 
+    /// A wait ends with its own time, and with that of its challenge.
+    async fn a_wait_comes_to_an_end(server: Server) {
+        let scene = Scene::set(server).await;
+        let in_time = async |path: &str| {
+            let waiting = send(to(&scene.server, Method::GET, path));
+            let answer = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
+            answer.expect("an answer in time").expect(206).json()["state"].clone()
+        };
+        let key = scene.asked("w-1", json!({})).await;
+        assert_eq!(in_time(&format!("{}?wait=1", scene.status_path(&key, "w-1"))).await, "pending");
+        scene.press(&key, 1).await.expect(204);
+        let key = scene.asked("w-2", json!({"duration": "1s"})).await;
+        assert_eq!(in_time(&format!("{}?wait=60", scene.status_path(&key, "w-2"))).await, "expired");
+    }
+
     async fn challenges_survive_a_restart(server: Server) {
         let mut scene = Scene::set(server).await;
         let key = scene.asked("k-1", json!({})).await;
