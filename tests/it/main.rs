@@ -59,6 +59,7 @@ mod migrate;
 mod observe;
 mod outage;
 mod pages;
+mod passkeys;
 mod quirks;
 mod recovery;
 mod routes;

@@ -149,7 +149,7 @@ impl World {
             ("sor" | "gor", _) => "received".to_owned(),
             ("target", _) => "ui".to_owned(),
             ("prettyName", _) => "vacant".to_owned(),
-            ("uid" | "file" | "folder", _) => "nothing".to_owned(),
+            ("uid" | "file" | "folder" | "passkey", _) => "nothing".to_owned(),
             _ => panic!("say what {{{name}}} in {} stands for", row.path),
         }
     }
@@ -212,6 +212,11 @@ impl World {
             "/api/init" => Probe::sends(
                 json!({"setupCode": self.server.root.setup_code, "password": "N3w!passw0rd"}),
             ),
+            "/api/{group}/webauthn/bind" => Probe::sends(json!({"state": "s"})),
+            "/api/{group}/webauthn/finish" => Probe::sends(json!({"state": "s", "credential": {}})),
+            "/api/{group}/webauthn/authenticate" => {
+                Probe::sends(json!({"email": "nobody@shop.test"}))
+            }
             "/api/group" => {
                 let name = unique("new");
                 Probe::sends(json!({
@@ -439,6 +444,7 @@ impl World {
     async fn about_own(&self, row: &Row, caller: &Caller) -> Probe {
         let token = caller.token.as_deref().unwrap_or_default();
         match row.route().as_str() {
+            route if route.contains("/passkeys") => Probe::of(caller.id.clone()),
             "PATCH /api/{group}/account/{id}" => {
                 Probe::of(caller.id.clone()).body(replace("/acceptingProfileRequests", true))
             }
