@@ -406,6 +406,7 @@ impl World {
             }
             "/api/{group}/organizations/{id}"
             | "/api/group/{id}/alias-dns/{target}"
+            | "/api/{group}/account/{id}/passkeys/{passkey}"
             | "/api/{group}/profile" => Probe::default(),
             "/api/{group}/organizations/{org}/domains/{id}" => Probe::of(self.new_domain().await),
             "/api/{group}/products/{id}" => Probe::of(self.new_product().await),

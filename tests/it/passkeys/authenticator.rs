@@ -34,8 +34,8 @@ fn cbor(major: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).expect("a short string");
     let mut out = match length {
         0..=23 => vec![major << 5 | u8::try_from(length).expect("a byte")],
-        24..=255 => vec![major << 5 | 24, u8::try_from(length).expect("a byte")],
-        _ => [vec![major << 5 | 25], length.to_be_bytes().to_vec()].concat(),
+        24..=255 => vec![major << 5 | 0x18, u8::try_from(length).expect("a byte")],
+        _ => [vec![major << 5 | 0x19], length.to_be_bytes().to_vec()].concat(),
     };
     out.extend(bytes);
     out
