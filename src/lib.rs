@@ -23,6 +23,7 @@ pub mod openapi;
 pub mod organizations;
 pub mod outgoing;
 pub mod pages;
+pub mod passkeys;
 pub mod permissions;
 pub mod plugins;
 pub mod product_keys;

@@ -47,6 +47,8 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::profiles::routes::ROUTES,
         crate::profiles::organization_routes::ROUTES,
         crate::plugins::routes::ROUTES,
+        crate::passkeys::routes::ROUTES,
+        crate::passkeys::pages::ROUTES,
         crate::notifications::routes::ROUTES,
         crate::challenges::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,

@@ -122,6 +122,25 @@ pub async fn check_password(
     Ok(Outcome::Accepted(Box::new(account)))
 }
 
+/// Whether somebody who proved the account otherwise than by its password may sign in to it.
+pub async fn may_sign_in(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+) -> Result<bool, StoreError> {
+    let config = &tenant.group.config;
+    if !account.is_usable() || (config.require_verified && !account.verified) {
+        app.metrics.login(Login::UnusableAccount);
+        return Ok(false);
+    }
+    let thresholds = &config.failed_login_thresholds;
+    if thresholds.enabled && locked_out(app, tenant.id(), &account.id).await? {
+        app.metrics.login(Login::LockedOut);
+        return Ok(false);
+    }
+    Ok(true)
+}
+
 fn of_account(group: &str, account: &str) -> crate::store::Filter {
     and([eq("authGroup", group), eq("accountId", account)])
 }

@@ -11,6 +11,7 @@ use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::logs::{self, Code};
 use crate::oidc::records::{InitialAccessToken, Purpose, Record};
+use crate::passkeys::enrol;
 use crate::secrets;
 use crate::store::{Value, and, eq};
 
@@ -99,7 +100,10 @@ pub async fn lock(app: &App, group: &str, id: &str, email: &str) -> ApiResult<Lo
         let details = [("account".to_owned(), Value::from(id))];
         logs::note(app, Code::Notify, text, details.into_iter().collect());
     }
-    match rules::end_sessions(app, group, id, None).await {
+    let ended = rules::end_sessions(app, group, id, None).await;
+    // whoever has the device could come back once the account is recovered
+    enrol::remove_all(app, group, id).await?;
+    match ended {
         Ok(()) => Ok(Locked::Completely),
         Err(e) => {
             tracing::error!(account = id, cause = %e.message, "locked, but sessions remain");

@@ -16,6 +16,7 @@ use crate::oidc::records::{
     AccessToken, AuthorizationCode, Grant, InitialAccessToken, Record, RefreshToken,
 };
 use crate::oidc::sessions;
+use crate::passkeys::enrol;
 use crate::plugins::Plugins;
 use crate::profiles::rules as profiles;
 use crate::store::{Query, StoreError, and, any_of, eq, ne, text};
@@ -230,6 +231,7 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
             eq("payload.sub", id),
         ]))
         .await?;
+    enrol::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
     store.of::<PasswordHistory>().delete_many(stored()).await?;
     profiles::forget(app, group, id).await

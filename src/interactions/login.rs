@@ -5,11 +5,16 @@ use actix_web::http::StatusCode;
 use crate::accounts::attempts::{self, Outcome};
 use crate::app::LimitClass;
 use crate::gate::Ctx;
-use crate::http::Reply;
 use crate::http::error::ApiResult;
+use crate::http::{Reply, reply};
 use crate::interactions::look::Look;
 use crate::interactions::state::{Open, login_result};
 use crate::pages::{Federation, Flash, Login, LoginStep, Page};
+use crate::passkeys::{self, sign_in};
+use crate::store::Value;
+
+/// The authentication context of passkeys (OpenID Connect Extended Authentication Profile).
+const PHISHING_RESISTANT: &str = "phr";
 
 /// What the page shows this time.
 #[derive(Default)]
@@ -19,7 +24,7 @@ struct View<'a> {
     flash: Option<Flash>,
 }
 
-pub fn show(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
+pub async fn show(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let flash = ctx.req.query("flash").and_then(Flash::from_id);
     let email = open.param("login_hint").unwrap_or_default();
     render(
@@ -31,6 +36,7 @@ pub fn show(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
             ..View::default()
         },
     )
+    .await
 }
 
 /// `POST /{group}/interaction/{uid}/login`
@@ -41,26 +47,71 @@ pub async fn submit(ctx: Ctx) -> ApiResult<Reply> {
     let email = ctx.req.field("email").unwrap_or_default().trim().to_owned();
     match ctx.req.field("action") {
         // an unknown address looks the same as a known one
-        Some("email") => render(
-            &ctx,
-            &open,
-            View {
+        Some("email") => {
+            let view = View {
                 password: !email.is_empty(),
                 email: &email,
                 flash: None,
-            },
-        ),
+            };
+            render(&ctx, &open, view).await
+        }
         None | Some("" | "password") => password(&ctx, &open, &email).await,
-        Some(_) => render(
-            &ctx,
-            &open,
-            View {
-                email: &email,
-                flash: Some(Flash::NotEnabled),
-                ..View::default()
-            },
-        ),
+        Some("magic-passkey") => Box::pin(passkey(&ctx, &open, &email)).await,
+        Some(_) => refuse(&ctx, &open, &email, Flash::NotEnabled).await,
     }
+}
+
+/// The first step again, with a reason.
+async fn refuse(ctx: &Ctx, open: &Open, email: &str, flash: Flash) -> ApiResult<Reply> {
+    let view = View {
+        email,
+        flash: Some(flash),
+        ..View::default()
+    };
+    render(ctx, open, view).await
+}
+
+/// `POST /{group}/interaction/{uid}/passkey`: a challenge for whatever passkey the person chooses.
+pub async fn begin_passkey(ctx: Ctx) -> ApiResult<Reply> {
+    let open = Open::load(&ctx).await?;
+    open.must_ask("login")?;
+    open.check_form(&ctx)?;
+    let begun = sign_in::begin_for_anybody(&ctx, &open.uid).await?;
+    reply::ok("PASSKEY", begun)
+}
+
+async fn passkey(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
+    ctx.app.limits.check(LimitClass::Passkeys, &ctx.peer())?;
+    let tenant = ctx.tenant()?;
+    let plugins = ctx.plugins().await?;
+    if !passkeys::is_on(&plugins, &tenant.group) {
+        return refuse(ctx, open, email, Flash::NotEnabled).await;
+    }
+    let sent = ctx.req.field("passkeyCredentials").unwrap_or_default();
+    let credential = serde_json::from_str(sent).unwrap_or_default();
+    let named = ctx.req.field("accountId").filter(|id| !id.is_empty());
+    let proof = match sign_in::finish(ctx, &credential, named, Some(&open.uid)).await {
+        Ok(proof) => proof,
+        Err(cause) if cause.status == StatusCode::FAILED_DEPENDENCY => {
+            tracing::info!(group = tenant.id(), "sign-in by passkey refused");
+            return refuse(ctx, open, email, Flash::PasskeyFailed).await;
+        }
+        Err(other) => return Err(other),
+    };
+    tracing::info!(group = tenant.id(), account = %proof.account.id, "signed in by passkey");
+    let mut result = login_result(&proof.account.id, proof.amr);
+    // told only where the group says that it tells such things
+    if tenant
+        .group
+        .config
+        .acr_values
+        .iter()
+        .any(|a| a == PHISHING_RESISTANT)
+        && let Some(Value::Document(login)) = result.get_mut("login")
+    {
+        login.insert("acr", PHISHING_RESISTANT);
+    }
+    open.finish(ctx, result, false).await
 }
 
 async fn password(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
@@ -68,15 +119,7 @@ async fn password(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
     ctx.app.limits.check(LimitClass::Login, &ctx.peer())?;
     let password = ctx.req.field("password").unwrap_or_default();
     if email.is_empty() || password.is_empty() {
-        return render(
-            ctx,
-            open,
-            View {
-                email,
-                flash: Some(Flash::InvalidCredentials),
-                ..View::default()
-            },
-        );
+        return refuse(ctx, open, email, Flash::InvalidCredentials).await;
     }
     let flash = match attempts::check_password(&ctx.app, tenant, email, password).await? {
         Outcome::Accepted(account) => {
@@ -97,24 +140,20 @@ async fn password(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
         }
     };
     tracing::info!(group = tenant.id(), "sign-in refused");
-    render(
-        ctx,
-        open,
-        View {
-            email,
-            flash: Some(flash),
-            ..View::default()
-        },
-    )
+    refuse(ctx, open, email, flash).await
 }
 
-fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
+async fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?;
     let group = &tenant.group;
     let look = Look::of(ctx)?.for_client(Some(&open.client));
     let action = open.path(ctx, "/login")?;
     let cancel = open.path(ctx, "/abort")?;
     let forgot = format!("{}/forgotpassword", look.base());
+    let plugins = ctx.plugins().await?;
+    let passkeys = passkeys::is_on(&plugins, group);
+    let passkey = open.path(ctx, "/passkey")?;
+    let set_up = format!("{}/set-passkey", look.base());
     let register = open
         .client
         .payload
@@ -135,7 +174,7 @@ fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
         org_name: None,
         client_name: Some(&open.client.payload.client_name),
         flash: view.flash,
-        // no way to sign in without a password is built yet, so the password field is always there
+        // links and devices are not built yet, and a passkey may be missing, so the password field stays
         passwordless: false,
         show_password_field: true,
         offer_verification: false,
@@ -143,7 +182,8 @@ fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
         forgot_url: Some(&forgot),
         register_url: register,
         restart_url: None,
-        passkey_setup_url: None,
+        passkey_url: passkeys.then_some(passkey.as_str()),
+        passkey_setup_url: passkeys.then_some(set_up.as_str()),
         device_setup_url: None,
         cancel_url: &cancel,
     };

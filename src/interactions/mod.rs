@@ -5,6 +5,7 @@ pub mod login;
 pub mod look;
 pub mod state;
 
+use crate::app::LimitClass;
 use crate::gate::{Ctx, Route};
 use crate::http::Reply;
 use crate::http::error::ApiResult;
@@ -14,6 +15,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/{group}/interaction/{uid}", [NoCache, Group], show, public "authenticates by the signed interaction cookie"),
     route!(GET "/{group}/interaction/{uid}/login", [NoCache, Group], show, public "authenticates by the signed interaction cookie"),
     route!(POST "/{group}/interaction/{uid}/login", [NoCache, Group], login::submit, public "authenticates by the signed interaction cookie"),
+    route!(POST "/{group}/interaction/{uid}/passkey", [NoCache, Group, Limit(LimitClass::Passkeys)], login::begin_passkey, public "authenticates by the signed interaction cookie"),
     route!(GET "/{group}/interaction/{uid}/abort", [NoCache, Group], abort, public "authenticates by the signed interaction cookie"),
     route!(POST "/{group}/interaction/{uid}/confirm", [NoCache, Group], consent::confirm, public "authenticates by the signed interaction cookie"),
 ];
@@ -23,7 +25,7 @@ async fn show(ctx: Ctx) -> ApiResult<Reply> {
     let open = state::Open::load(&ctx).await?;
     match open.interaction.prompt.name.as_str() {
         "consent" => consent::show(&ctx, open).await,
-        _ => login::show(&ctx, &open),
+        _ => login::show(&ctx, &open).await,
     }
 }
 

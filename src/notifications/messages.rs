@@ -237,6 +237,49 @@ async fn warning(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<Pre
     Ok(Prepared { message, token })
 }
 
+/// Mails the account a link that lets it make a passkey on the page that has the state.
+pub async fn passkey_link(
+    app: &App,
+    tenant: &Tenant,
+    account: &Account,
+    state: &str,
+    custom_domain: Option<&str>,
+) -> ApiResult<()> {
+    let new = NewIat {
+        group: tenant.id().to_owned(),
+        life: ACTION_LIFE,
+        sub: Some(account.id.clone()),
+        email: Some(account.email.clone()),
+        state: Some(state.to_owned()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(app, Purpose::StepUp, new).await?.id;
+    let base = tenant.issuer(app, custom_domain);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", &token)
+        .append_pair("state", state)
+        .finish();
+    let group = &tenant.group;
+    let message = New {
+        kind: Kind::Passwordless,
+        created_by: format!("proxy-{}", account.id),
+        screen_url: Some(format!("{base}/passkey?{query}")),
+        iss: Some(base),
+        formats: vec!["email".to_owned()],
+        recipient_user_id: Some(account.id.clone()),
+        recipient_email: Some(account.email.clone()),
+        subject: Some(format!("{} - Set up a passkey", group.name)),
+        message: Some(format!(
+            "Somebody, probably you, wants to set up a passkey for your account at '{}'. Follow the link on the device that shall have it. If it was not you, do nothing.",
+            group.name,
+        )),
+        good_for: Some(ACTION_LIFE),
+        ..New::default()
+    };
+    let link = Prepared { message, token };
+    send_prepared(app, group, vec![link], IfRefused::Fail).await
+}
+
 /// Sends whoever has the address or phone number a link to the list of the groups it owns.
 pub async fn owned_groups(app: &App, root: &Tenant, lookup: &str) -> ApiResult<()> {
     let uid = app.random.hex(TIE);

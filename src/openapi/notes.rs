@@ -44,6 +44,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("plugins", include_str!("../plugins/api.yaml")),
     ("notifications", include_str!("../notifications/api.yaml")),
     ("challenges", include_str!("../challenges/api.yaml")),
+    ("passkeys", include_str!("../passkeys/api.yaml")),
     ("oidc", include_str!("../oidc/api.yaml")),
     ("interactions", include_str!("../interactions/api.yaml")),
     ("openapi/site", include_str!("site.yaml")),

@@ -24,6 +24,7 @@ const FILES: &[(&str, &[u8])] = files![
     "ueauth.css",
     "app.js",
     "account.js",
+    "passkey.js",
     "docs.js",
     "oauth2-redirect.html",
     "favicon.png",

@@ -91,6 +91,8 @@ pub struct Login<'a> {
     pub register_url: Option<&'a str>,
     /// Start of this interaction, for "use another account".
     pub restart_url: Option<&'a str>,
+    /// `/{ag}/interaction/{uid}/passkey`, where passkeys are on.
+    pub passkey_url: Option<&'a str>,
     /// `/{ag}/set-passkey`
     pub passkey_setup_url: Option<&'a str>,
     /// `/{ag}/recover-mfa`

@@ -15,6 +15,7 @@ mod landing;
 mod login;
 mod logout;
 mod message;
+mod passkeys;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use landing::{DocsPage, DocsViewer, Landing};
 pub use login::{ButtonStyle, Federation, FederationButton, Login, LoginStep};
 pub use logout::{Logout, LogoutCancel, LogoutSuccess};
 pub use message::Message;
+pub use passkeys::{MakePasskey, SetPasskey};
 pub use recovery::{
     ForgotPassword, LockAccount, NewPassword, OwnedGroup, OwnedGroups, RecoverAccount,
 };

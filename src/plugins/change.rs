@@ -11,6 +11,7 @@ use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::logs::{self, Code};
+use crate::passkeys;
 use crate::plugins::model::{EventStream, Notifications, Plugins, Providers};
 use crate::plugins::providers::{self, ChallengeKind, text};
 use crate::plugins::rules::{append, newest, outdated};
@@ -116,7 +117,7 @@ pub async fn passkeys(change: Change<'_>) -> ApiResult<Plugins> {
     let old = change.old().await?;
     let new = if change.on() {
         let kind = text(body, "type").unwrap_or_default().to_ascii_lowercase();
-        if kind != "privakey" {
+        if ![passkeys::KIND, "privakey"].contains(&kind.as_str()) {
             return Err(unsupported());
         }
         with(&old.web_authn, providers::passkeys(&kind, body))

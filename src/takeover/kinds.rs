@@ -32,6 +32,8 @@ decoders! {
     crate::permissions::Permission,
     crate::clients::Client,
     crate::plugins::Plugins,
+    crate::passkeys::StoredPasskey,
+    crate::passkeys::Ceremony,
     crate::notifications::model::Notification,
     crate::challenges::model::StoredChallenge,
     crate::challenges::model::ChallengeState,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
@@ -109,6 +109,23 @@ impl Chromium {
             _profile: profile,
             driver,
         })
+    }
+
+    /// A command of the developer tools, and what it answers.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let (driver, session) = (&self.driver.address, &self.session);
+        let answer = reqwest::Client::new()
+            .post(format!(
+                "http://{driver}/session/{session}/goog/cdp/execute"
+            ))
+            .json(&json!({"cmd": command, "params": parameters}))
+            .send()
+            .await
+            .expect("an answer of the driver");
+        let status = answer.status();
+        let body: Value = answer.json().await.expect("JSON");
+        assert_eq!(status, 200, "{command}: {body}");
+        body["value"].clone()
     }
 
     pub async fn goto(&self, url: &Url) {

@@ -61,6 +61,7 @@ mod nodes;
 mod observe;
 mod outage;
 mod pages;
+mod passkeys;
 mod provider;
 mod quirks;
 mod receive;

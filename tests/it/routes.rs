@@ -109,6 +109,14 @@ const WITHOUT_PERMISSION: &[(&str, &str)] = &[
         "POST /api/{group}/setpass",
         "changes the caller's own password",
     ),
+    (
+        "POST /api/{group}/webauthn/bind",
+        "makes a passkey for the caller",
+    ),
+    (
+        "POST /api/{group}/webauthn/finish",
+        "makes a passkey for the caller",
+    ),
 ];
 
 fn assert_same(found: &BTreeSet<String>, listed: &BTreeSet<String>, what: &str) {

@@ -150,7 +150,7 @@ impl World {
             ("target", _) => "ui".to_owned(),
             ("prettyName", _) => "vacant".to_owned(),
             ("account", _) => self.colleague.id.clone(),
-            ("uid" | "file" | "folder" | "key" | "function", _) => "nothing".to_owned(),
+            ("uid" | "file" | "folder" | "key" | "function" | "passkey", _) => "nothing".to_owned(),
             _ => panic!("say what {{{name}}} in {} stands for", row.path),
         }
     }
@@ -213,6 +213,11 @@ impl World {
             "/api/init" => Probe::sends(
                 json!({"setupCode": self.server.root.setup_code, "password": "N3w!passw0rd"}),
             ),
+            "/api/{group}/webauthn/bind" => Probe::sends(json!({"state": "s"})),
+            "/api/{group}/webauthn/finish" => Probe::sends(json!({"state": "s", "credential": {}})),
+            "/api/{group}/webauthn/authenticate" => {
+                Probe::sends(json!({"email": "nobody@shop.test"}))
+            }
             "/api/group" => {
                 let name = unique("new");
                 Probe::sends(json!({
@@ -418,6 +423,7 @@ impl World {
             }
             "/api/{group}/organizations/{id}"
             | "/api/group/{id}/alias-dns/{target}"
+            | "/api/{group}/account/{id}/passkeys/{passkey}"
             | "/api/{group}/profile" => Probe::default(),
             "/api/{group}/organizations/{org}/domains/{id}" => Probe::of(self.new_domain().await),
             "/api/{group}/products/{id}" => Probe::of(self.new_product().await),
@@ -456,6 +462,7 @@ impl World {
     async fn about_own(&self, row: &Row, caller: &Caller) -> Probe {
         let token = caller.token.as_deref().unwrap_or_default();
         match row.route().as_str() {
+            route if route.contains("/passkeys") => Probe::of(caller.id.clone()),
             "PATCH /api/{group}/account/{id}" => {
                 Probe::of(caller.id.clone()).body(replace("/acceptingProfileRequests", true))
             }

@@ -44,6 +44,11 @@ const MORE: &[(&str, &[&str])] = &[
         &["own"],
     ),
     ("GET /api/{group}/account/{id}", &["own"]),
+    ("GET /api/{group}/account/{id}/passkeys", &["own"]),
+    (
+        "DELETE /api/{group}/account/{id}/passkeys/{passkey}",
+        &["own"],
+    ),
     ("GET /api/{group}/client/{id}", &["own"]),
     ("GET /api/{group}/organization/{org}/account/{id}", &["own"]),
     ("GET /api/{group}/organization/{org}/profile/{id}", &["own"]),

@@ -1,0 +1,136 @@
+//! The pages on which people set up a passkey.
+
+use actix_web::http::{Method, StatusCode};
+
+use crate::accounts::notices::tell_if;
+use crate::accounts::{Account, attempts, operations};
+use crate::app::LimitClass;
+use crate::challenges::model::ChallengeState;
+use crate::gate::{Ctx, Route, tokens};
+use crate::http::error::ApiResult;
+use crate::http::{ApiError, Reply};
+use crate::interactions::look::Look;
+use crate::notifications::delivery::is_on;
+use crate::notifications::messages;
+use crate::oidc::records::Purpose;
+use crate::pages::{MakePasskey, Message, Page, SetPasskey};
+use crate::passkeys::party::Party;
+use crate::route;
+use crate::secrets;
+use crate::store::{Object, and, eq};
+
+/// Hexadecimal characters of a state.
+const STATE: usize = 64;
+/// How long (ms) a state is good for.
+const STATE_LIFE: i64 = 600_000;
+const SENT: &str = "If there is such an account, a link is on its way. Open it on the device that shall have the passkey.";
+
+pub static ROUTES: &[Route] = &[
+    route!(GET "/{group}/set-passkey", [NoCache, Group, Limit(LimitClass::Passkeys)], begin, public "shows forms only"),
+    route!(GET "/{group}/passkey/email-verify", [NoCache, Group, Limit(LimitClass::Recovery)], mail, public "mails a link to the account that is named"),
+    route!(GET "/{group}/passkey", [NoCache, Group, Limit(LimitClass::Passkeys)], make, public "the token in the address is the credential"),
+];
+
+/// `GET /{group}/set-passkey`: the person says who they are, and proves it.
+async fn begin(ctx: Ctx) -> ApiResult<Reply> {
+    Party::of(&ctx).await?;
+    let (app, group) = (&ctx.app, ctx.group_id()?);
+    let state = ChallengeState {
+        id: app.random.uuid(),
+        created_at: app.date(),
+        state_value: app.random.hex(STATE),
+        auth_group: group.to_owned(),
+        account: None,
+        version: 0,
+        extra: Object::default(),
+    };
+    app.store.of::<ChallengeState>().insert(&state).await?;
+    let look = Look::of(&ctx)?;
+    let links = mails_links(&ctx).await?;
+    let mail_url = format!("{}/passkey/email-verify", look.base());
+    let page = SetPasskey {
+        shell: look.shell("Set up a passkey"),
+        proof_url: &format!("{}/token/simple-iat", look.base()),
+        state: &state.state_value,
+        next_url: &format!("{}/passkey", look.base()),
+        mail_url: links.then_some(mail_url.as_str()),
+    };
+    Ok(look.page(StatusCode::OK, page.html()))
+}
+
+/// Whether the group lets people in by links that are mailed to them.
+async fn mails_links(ctx: &Ctx) -> ApiResult<bool> {
+    let group = &ctx.tenant()?.group;
+    let plugins = ctx.plugins().await?;
+    Ok(group.config.password_less_support && is_on(&ctx.app, &plugins, group))
+}
+
+/// `GET /{group}/passkey/email-verify?state&lookup`. The page says the same for whatever name.
+async fn mail(ctx: Ctx) -> ApiResult<Reply> {
+    Party::of(&ctx).await?;
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let state = ctx.req.query("state").unwrap_or_default();
+    let lookup = ctx.req.query("lookup").unwrap_or_default();
+    let this = and([eq("authGroup", tenant.id()), eq("stateValue", state)]);
+    let known = app.store.of::<ChallengeState>().find_one(this).await?;
+    let known =
+        known.is_some_and(|s| app.now_ms().saturating_sub(s.created_at.as_millis()) < STATE_LIFE);
+    let look = Look::of(&ctx)?;
+    let again = format!("{}/set-passkey", look.base());
+    let mut page = Message::new(
+        look.shell("Set up a passkey"),
+        "Look into your mailbox",
+        SENT,
+    );
+    if !known || lookup.trim().is_empty() || !mails_links(&ctx).await? {
+        page.heading = "No link could be sent";
+        page.text = "The page was open for too long, or this group sends no links. Begin again.";
+        page.passkey_setup_url = Some(&again);
+    } else if *ctx.req.method() != Method::HEAD {
+        operations::limit_messages(&ctx, lookup)?;
+        let account = attempts::find(app, tenant.id(), lookup).await?;
+        let account = account.filter(|a| a.is_usable() && a.verified);
+        let alias = ctx.custom_domain.as_deref();
+        let sent = tell_if(app, account, async |account: Account| {
+            messages::passkey_link(app, tenant, &account, state, alias).await
+        });
+        if let Err(cause) = sent.await {
+            tracing::warn!(error = %cause.message, "no link to set up a passkey");
+        }
+    }
+    Ok(look.page(StatusCode::OK, page.html()))
+}
+
+/// `GET /{group}/passkey?token&state`
+async fn make(ctx: Ctx) -> ApiResult<Reply> {
+    let group = ctx.group_id()?;
+    let asked = |name: &str| ctx.req.query(name).filter(|v| !v.is_empty());
+    let incomplete = || ApiError::forbidden("The link is not complete. Begin again.");
+    let token = asked("token").ok_or_else(incomplete)?;
+    let state = asked("state").ok_or_else(incomplete)?;
+    let payload = tokens::find(&ctx.app, group, token, Purpose::StepUp)
+        .await?
+        .ok_or_else(|| ApiError::unauthorized("The link has expired. Begin again."))?;
+    let fits = payload
+        .state
+        .as_deref()
+        .is_some_and(|known| secrets::ct_eq(known, state));
+    let account = tokens::account_of(&ctx.app, &payload).await?;
+    let account = account
+        .filter(|a| fits && a.is_usable())
+        .ok_or_else(|| ApiError::forbidden("The link does not fit. Begin again."))?;
+    Party::of(&ctx).await?;
+    let look = Look::of(&ctx)?;
+    let page = MakePasskey {
+        shell: look.shell("Create a passkey"),
+        email: &account.email,
+        account: &account.id,
+        group,
+        bind_url: &format!("/api/{group}/webauthn/bind"),
+        finish_url: &format!("/api/{group}/webauthn/finish"),
+        token,
+        state,
+        restart_url: &format!("{}/set-passkey", look.base()),
+    };
+    Ok(look.page(StatusCode::OK, page.html()))
+}
