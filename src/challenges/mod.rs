@@ -2,6 +2,7 @@
 
 mod answers;
 mod callbacks;
+pub mod codes;
 pub mod model;
 pub mod providers;
 mod recovery;
@@ -13,4 +14,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use sending::{Purpose, redeem};
+pub use sending::{Asked, Purpose, Question, ask, redeem};

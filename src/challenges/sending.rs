@@ -61,6 +61,10 @@ pub struct Asked {
     pub key: String,
     pub provider: &'static str,
     pub response: Json,
+    /// What whoever waits shows, for the device to enter.
+    pub number: Option<String>,
+    /// Is a code to be typed where one waits?
+    pub by_code: bool,
 }
 
 /// How many milliseconds a text like `10m` stands for.
@@ -106,6 +110,7 @@ pub async fn ask(
         event: question.event,
         callback: question.callback,
         duration: question.duration,
+        number: None,
     };
     let sent = provider.send(app, &push).await?;
     let now = app.now_ms();
@@ -124,6 +129,8 @@ pub async fn ask(
         key: sent.key,
         provider: provider.name(),
         response: sent.response,
+        number: None,
+        by_code: provider.asks_for_code(),
     })
 }
 

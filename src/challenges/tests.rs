@@ -98,6 +98,7 @@ fn push() -> Push<'static> {
         event: Some("e"),
         callback: Some("https://cb.test/"),
         duration: None,
+        number: None,
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Push<'a> {
     pub callback: Option<&'a str>,
     /// How long there is to answer, such as `10m`.
     pub duration: Option<&'a str>,
+    /// What the device must enter, for groups that let numbers be matched.
+    pub number: Option<&'a str>,
 }
 
 /// A question that the provider has taken on.
@@ -117,6 +119,19 @@ pub trait Provider: Send + Sync {
     /// Ids of the account's devices.
     async fn devices(&self, app: &App, account: &str) -> Outcome<Vec<String>>;
     async fn revoke(&self, app: &App, device: &str) -> Outcome<()>;
+    /// Is the answer a code that is typed at the page which waits, rather than given on a device?
+    fn asks_for_code(&self) -> bool {
+        false
+    }
+    /// Does the code answer what the account was asked? A right one is used up.
+    async fn takes_code(&self, _: &App, _: &Account, _: &str) -> Outcome<bool> {
+        Ok(false)
+    }
+    /// Does an account have a device only once that has shown that it works? Then the provider
+    /// itself sets `mfa.enabled`, and binding does not.
+    fn proves_devices(&self) -> bool {
+        false
+    }
 }
 
 /// Are device challenges switched on, for the whole server and for the group?
