@@ -8,6 +8,7 @@ pub mod providers;
 mod recovery;
 pub mod routes;
 mod sending;
+mod socket;
 mod states;
 mod status;
 

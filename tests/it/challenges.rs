@@ -12,14 +12,14 @@ use crate::server::{Server, Store};
 use crate::tenant::Tenant;
 
 /// A group with device challenges; its user has a device.
-struct Scene {
-    server: Server,
-    tenant: Tenant,
-    provider: Provider,
+pub struct Scene {
+    pub server: Server,
+    pub tenant: Tenant,
+    pub provider: Provider,
 }
 
 impl Scene {
-    async fn set(server: Server) -> Self {
+    pub async fn set(server: Server) -> Self {
         let tenant = Tenant::create(&server).await;
         let provider = Provider::start().await;
         let scene = Self {
@@ -63,7 +63,7 @@ impl Scene {
             .expect(201);
     }
 
-    fn path(&self, path: &str) -> String {
+    pub fn path(&self, path: &str) -> String {
         format!("/api/{}/{path}", self.tenant.group)
     }
 
@@ -83,19 +83,19 @@ impl Scene {
     }
 
     /// The key of a custom challenge with that state.
-    async fn asked(&self, state: &str, more: Value) -> String {
+    pub async fn asked(&self, state: &str, more: Value) -> String {
         let mut body = more;
         body["state"] = json!(state);
         let answer = self.custom(body).await.expect(200).json();
         text(&answer["data"]["key"]).to_owned()
     }
 
-    async fn press(&self, key: &str, button: i64) -> Answer {
+    pub async fn press(&self, key: &str, button: i64) -> Answer {
         self.post("mfa/callback", &self.provider.press(key, button))
             .await
     }
 
-    fn status_path(&self, key: &str, uid: &str) -> String {
+    pub fn status_path(&self, key: &str, uid: &str) -> String {
         let user = &self.tenant.user.id;
         self.path(&format!(
             "mfa/{key}/account/{user}/interaction/{uid}/status"
@@ -138,7 +138,7 @@ impl Scene {
 }
 
 /// Waits until somebody waits for a challenge.
-async fn somebody_waits(server: &Server) {
+pub async fn somebody_waits(server: &Server) {
     for _ in 0..600 {
         let metrics = send(to(server, Method::GET, "/metrics")).await;
         let waiting = metrics
