@@ -76,8 +76,8 @@ async fn serve(
                 tokio::select! {
                     result = results.next() => result.unwrap_or(Err(ActorError::Restarted)),
                     end = line.listen() => {
-                        if let End::Refused(code, reason) = end {
-                            line.close(code.into(), reason).await;
+                        if let End::Close(code, reason) = end {
+                            line.close(code, reason).await;
                         }
                         return;
                     }

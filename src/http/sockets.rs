@@ -158,10 +158,10 @@ pub struct Line {
 /// Why a line is at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client closed it or vanished; nothing is left to say.
+    /// The client vanished; nothing is left to say.
     Gone,
-    /// The client breaks the rules: with this code and for this reason.
-    Refused(u16, &'static str),
+    /// To be closed, with this code and for this reason.
+    Close(CloseCode, &'static str),
 }
 
 fn after(clock: &dyn Clock, pause: Duration) -> i64 {
@@ -200,7 +200,7 @@ impl Line {
             tokio::select! {
                 message = self.stream.next() => match message {
                     None => return End::Gone,
-                    Some(Err(_)) => return End::Refused(1002, "broken frame"),
+                    Some(Err(_)) => return End::Close(CloseCode::Protocol, "broken frame"),
                     Some(Ok(message)) => {
                         self.asked = false;
                         match message {
@@ -210,16 +210,17 @@ impl Line {
                                 }
                             }
                             Message::Pong(_) | Message::Nop => {}
-                            Message::Close(_) => return End::Gone,
+                            // closing is answered by closing (RFC 6455 §5.5.1)
+                            Message::Close(_) => return End::Close(CloseCode::Normal, ""),
                             Message::Text(_) | Message::Binary(_) | Message::Continuation(_) => {
-                                return End::Refused(1003, "nothing is expected here");
+                                return End::Close(CloseCode::Unsupported, "nothing is expected here");
                             }
                         }
                     }
                 },
                 () = &mut self.wake => {
                     if self.asked {
-                        return End::Refused(4408, "no answer to a ping");
+                        return End::Close(SILENT, "no answer to a ping");
                     }
                     self.asked = true;
                     if self.session.ping(b"").await.is_err() {
