@@ -414,7 +414,6 @@ fn whoever_answers_again_tells_those_who_did_not_hear() {
             tokio::spawn(async move { node.wait(&id, until).await })
         };
         world.settle().await;
-        let before = world.now();
         // the node that takes the answer dies before it can tell
         world.bus.lose(true);
         challenges[0]
@@ -424,6 +423,7 @@ fn whoever_answers_again_tells_those_who_did_not_hear() {
         world.bus.lose(false);
         world.settle().await;
         assert!(!waiting.is_finished());
+        let before = world.now();
         let again = challenges[2].answer(&id, Answer::Approve, "p").await;
         assert!(matches!(
             again.unwrap(),
