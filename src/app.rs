@@ -42,6 +42,8 @@ pub struct Parts {
     pub actors: Registry<Session, Interaction>,
     /// Sockets that clients hold open.
     pub sockets: Sockets,
+    /// Tokens of the server's own clients, and until when (s) they are used again.
+    pub service_tokens: moka::sync::Cache<String, (Arc<str>, i64)>,
     /// The connection to other nodes, if there may be any.
     pub bus: Option<Arc<NatsBus>>,
     listeners: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
@@ -237,6 +239,7 @@ impl Parts {
         let changes = nats.as_ref().map(|bus| bus.changes());
         let app = Arc::new(Self {
             sockets,
+            service_tokens: moka::sync::Cache::new(1_000),
             bus: nats,
             listeners: std::sync::Mutex::new(listeners),
             stopping: watch::Sender::new(false),

@@ -87,7 +87,7 @@ fn count(number: usize) -> f64 {
 }
 
 /// What a process has used so far, in steps of 10 ms.
-fn processor_time(pid: u32) -> Duration {
+pub fn processor_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // the name in parentheses may hold spaces; user and system time are the 12th and 13th after it
     let ticks: u64 = stat

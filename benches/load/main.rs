@@ -19,6 +19,7 @@ mod passwords;
 mod report;
 mod server;
 mod start;
+mod waiters;
 mod wire;
 
 // setting a tenant up is the same as in the tests
@@ -37,6 +38,9 @@ use clap::Parser;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let options = options::Options::parse();
+    if let Some(kind) = options.wait {
+        return waiters::wait(kind, &options).await;
+    }
     let mut rates = endpoints::Rates::new();
     if options.wants("endpoints") {
         rates = endpoints::run(&options).await;
@@ -52,6 +56,9 @@ async fn main() {
     }
     if options.wants("start") {
         start::run(&options).await;
+    }
+    if options.wants("waiters") {
+        waiters::run(&options).await;
     }
     if options.wants("access") {
         access::run(&options).await;

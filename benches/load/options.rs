@@ -1,6 +1,13 @@
 //! What to measure, and how much of it.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+
+/// How a client waits for the answer to a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Sockets,
+    Polls,
+}
 
 /// Measures the server beside bare cryptography and beside another provider. Nothing fails when a target is missed.
 #[derive(Debug, Parser)]
@@ -15,7 +22,19 @@ pub struct Options {
     pub groups: usize,
     #[arg(long, default_value_t = 10_000)]
     pub accounts: usize,
-    /// Parts to run: endpoints, oracle, passwords, groups, start, access; all of them without this.
+    /// Clients that wait for answers at once; half of them on sockets.
+    #[arg(long, default_value_t = 15_000)]
+    pub waiters: usize,
+    // the rest is for the processes that this one starts
+    #[arg(long, hide = true)]
+    pub wait: Option<Kind>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub port: u16,
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub first: usize,
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub count: usize,
+    /// Parts to run: endpoints, oracle, passwords, groups, start, waiters, access; all of them without this.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Cargo passes this to every benchmark.

@@ -32,11 +32,20 @@ pub fn folder() -> TempDir {
 impl Server {
     /// Starts on a store, which may be there already, and waits for the first answer.
     pub async fn start(store: &Path) -> Self {
-        Self::timed(store, "/api/version").await.0
+        Self::start_with(store, &[]).await
+    }
+
+    /// The same with further settings, as `section.key=value`.
+    pub async fn start_with(store: &Path, settings: &[&str]) -> Self {
+        Self::launch(store, "/api/version", settings).await.0
     }
 
     /// The same, and how long it took until `target` was answered.
     pub async fn timed(store: &Path, target: &str) -> (Self, Duration) {
+        Self::launch(store, target, &[]).await
+    }
+
+    async fn launch(store: &Path, target: &str, settings: &[&str]) -> (Self, Duration) {
         let port = free_port();
         let root = Root {
             setup_code: "the-code-of-this-benchmark".to_owned(),
@@ -46,7 +55,7 @@ impl Server {
         let began = Instant::now();
         let mut server = Self {
             url: format!("http://localhost:{port}"),
-            process: spawn(store, port, &root),
+            process: spawn(store, port, &root, settings),
             root,
             port,
             store: store.to_owned(),
@@ -129,7 +138,7 @@ fn log(store: &Path) -> PathBuf {
     store.with_extension("log")
 }
 
-fn spawn(store: &Path, port: u16, root: &Root) -> Child {
+fn spawn(store: &Path, port: u16, root: &Root, more: &[&str]) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
@@ -153,6 +162,7 @@ fn spawn(store: &Path, port: u16, root: &Root) -> Child {
     Command::new(program)
         .arg("serve")
         .args(settings.iter().flat_map(|setting| ["--set", setting]))
+        .args(more.iter().flat_map(|setting| ["--set", setting]))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)

@@ -1,5 +1,7 @@
 //! Handing messages to the notification service that the operator chose.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::app::App;
@@ -12,7 +14,7 @@ use crate::plugins::rules::current;
 /// What the service's token allows.
 const SCOPE: &str = "api:write";
 
-/// Posts messages as JSON, with a fresh token of the service's client.
+/// Posts messages as JSON, with a token of the service's client.
 #[derive(Debug)]
 pub struct Service;
 
@@ -31,7 +33,7 @@ impl Deliverer for Service {
     }
 }
 
-async fn token(app: &App) -> Result<String, DeliveryError> {
+async fn token(app: &App) -> Result<Arc<str>, DeliveryError> {
     let plugins = current(app).await.map_err(DeliveryError::Token)?;
     let options = &plugins.notifications;
     let (true, Some(id), Some(audience)) = (

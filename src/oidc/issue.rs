@@ -20,6 +20,9 @@ use crate::oidc::records::{AccessToken, ClientCredentials, Record};
 use crate::oidc::scopes;
 use crate::store::{Object, Value};
 
+/// How long (s) a token of the server's own clients is used again, at most.
+const SERVICE_TOKEN: i64 = 60;
+
 /// Narrows the access claims of a token; form parameters of the token request.
 #[derive(Debug, Clone, Default)]
 pub struct AccessParams {
@@ -321,14 +324,21 @@ pub async fn access_token(ctx: &Ctx, new: NewToken<'_>) -> ApiResult<Issued> {
 }
 
 /// A signed token of a client for calls that the server itself makes on the client's behalf
-/// (RFC 6749 §4.4, RFC 8707).
+/// (RFC 6749 §4.4, RFC 8707). It is used again for a while.
 pub fn service_token(
     app: &App,
     tenant: &Arc<Tenant>,
     client: &Client,
     scope: &str,
     resource: &str,
-) -> ApiResult<String> {
+) -> ApiResult<Arc<str>> {
+    let now = app.now();
+    let key = format!("{} {} {scope} {resource}", tenant.id(), client.id);
+    if let Some((token, until)) = app.service_tokens.get(&key)
+        && now < until
+    {
+        return Ok(token);
+    }
     let new = NewToken {
         tenant,
         client,
@@ -343,14 +353,11 @@ pub fn service_token(
         expires_with_session: false,
     };
     let life = tenant.ttl.client_credentials;
-    signed(
-        app,
-        &tenant.issuer(app, None),
-        &new,
-        resource,
-        app.now(),
-        life,
-    )
+    let issuer = tenant.issuer(app, None);
+    let token: Arc<str> = signed(app, &issuer, &new, resource, now, life)?.into();
+    let until = now.saturating_add(SERVICE_TOKEN.min(life / 2));
+    app.service_tokens.insert(key, (Arc::clone(&token), until));
+    Ok(token)
 }
 
 fn signed(

@@ -130,6 +130,44 @@ on_both_stores! {
     }
 }
 
+/// What is written about the sockets names the ways they have and what they say.
+#[tokio::test]
+async fn sockets_are_documented() {
+    let Some(server) = Server::start(Store::Embedded).await else {
+        return;
+    };
+    let answer = send(to(&server, Method::GET, "/asyncapi.json"))
+        .await
+        .expect(200);
+    let document = answer.json();
+    assert_eq!(document["asyncapi"], "3.0.0");
+    let host = server.url.trim_start_matches("http://");
+    assert_eq!(
+        document["servers"]["this"],
+        json!({"host": host, "protocol": "ws"})
+    );
+    let channels = document["channels"].as_object().expect("channels");
+    let mut written: Vec<&str> = channels
+        .values()
+        .filter_map(|c| c["address"].as_str())
+        .collect();
+    written.sort_unstable();
+    let mut sockets: Vec<&str> = ueauth::serve::all_routes()
+        .into_iter()
+        .map(|route| route.path)
+        .filter(|path| path.ends_with("/socket"))
+        .collect();
+    sockets.sort_unstable();
+    assert_eq!(written, sockets);
+    let messages = &document["components"]["messages"];
+    let states = |name: &str| messages[name]["payload"]["properties"]["state"].clone();
+    assert_eq!(states("pending"), json!({"const": "pending"}));
+    assert_eq!(
+        states("result"),
+        json!({"enum": ["approved", "denied", "expired"]})
+    );
+}
+
 /// Cookies would come along from any page, so pages must be known ones.
 #[tokio::test]
 async fn pages_of_other_sites_get_no_socket() {

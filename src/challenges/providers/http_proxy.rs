@@ -1,5 +1,7 @@
 //! A service of the operator's own, described by addresses and paths.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Map, Value as Json, json};
@@ -58,7 +60,7 @@ impl HttpProxy {
         })
     }
 
-    async fn token(&self, app: &App) -> Outcome<String> {
+    async fn token(&self, app: &App) -> Outcome<Arc<str>> {
         let root = app.tenants.active(app, "root").await;
         let root = root
             .map_err(|e| ProviderError::Token(e.into()))?
