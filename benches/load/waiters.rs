@@ -17,7 +17,10 @@ use ueauth::challenges::model::StoredChallenge;
 use ueauth::clients::Client;
 use ueauth::groups::AuthGroup;
 use ueauth::jose::generate_group_keys;
+use ueauth::organizations::Organization;
 use ueauth::plugins::Plugins;
+use ueauth::store::{Date, Object};
+use ueauth_actors::{Challenge, ChallengeId, Clock, State, SystemClock};
 
 use crate::drive::processor_time;
 use crate::groups::{fill, store};
@@ -27,6 +30,8 @@ use crate::server::{Server, folder};
 use crate::wire::{Connection, request};
 
 const GROUPS: usize = 100;
+/// Time (ms) there is to answer.
+const LIFE: i64 = 1_000_000;
 /// Answers a second.
 const PACE: usize = 2_000;
 /// Connections that answers are sent on.
@@ -65,11 +70,35 @@ impl Asked {
     }
 
     fn stored(self) -> StoredChallenge {
-        let stored = json!({
-            "_id": format!("challenge-{}", self.0), "createdAt": {"$date": millis()}, "uid": self.uid(),
-            "providerKey": self.key(), "authGroup": self.group(), "accountId": self.account(), "state": "pending",
-        });
-        serde_json::from_value(stored).expect("a challenge")
+        let now = SystemClock.now();
+        let (deadline, keep_until) = (now + LIFE, now + LIFE);
+        let id = ChallengeId::new(self.key(), self.account(), self.uid());
+        let challenge = Challenge {
+            id: id.clone(),
+            purpose: "custom".to_owned(),
+            state: State::Pending,
+            created_at: now,
+            deadline,
+            keep_until,
+            decided_at: None,
+            decided_by: None,
+            data: json!({}),
+        };
+        StoredChallenge {
+            id: id.to_record_id(),
+            created_at: Date::from_millis(now),
+            uid: self.uid(),
+            provider_key: self.key(),
+            auth_group: self.group(),
+            account_id: self.account(),
+            transaction_data: None,
+            state: Some("pending".to_owned()),
+            challenge: Some(serde_json::to_string(&challenge).expect("JSON")),
+            expires_at: Some(Date::from_millis(keep_until)),
+            revision: None,
+            version: 0,
+            extra: Object::default(),
+        }
     }
 
     /// What a device says, and the provider says too.
@@ -84,10 +113,6 @@ fn now() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a time after 1970")
-}
-
-fn millis() -> u64 {
-    u64::try_from(now().as_millis()).expect("a time before the year 500,000,000")
 }
 
 fn micros() -> u64 {
@@ -109,6 +134,16 @@ async fn seed(file: &Path, provider: u16, count: usize) {
         let id = Asked(n).group();
         group(&id, &format!("{id}-alias"), true)
     }));
+    let organizations: Vec<Organization> = groups
+        .iter()
+        .map(|group| {
+            let id = &group.id;
+            let organization = json!({
+                "_id": format!("organization-of-{id}"), "authGroup": id, "name": id, "core": true,
+            });
+            serde_json::from_value(organization).expect("an organization")
+        })
+        .collect();
     let client: Client = serde_json::from_value(json!({
         "_id": "proxy", "payload": {
             "auth_group": "root-of-all", "client_id": "proxy", "client_name": "proxy", "client_secret": "a-long-secret-of-it",
@@ -126,6 +161,7 @@ async fn seed(file: &Path, provider: u16, count: usize) {
     }))
     .expect("settings");
     fill(&store, &groups).await;
+    fill(&store, &organizations).await;
     fill(&store, &[client]).await;
     fill(&store, &[plugins]).await;
     let all: Vec<_> = (0..count).map(|n| Asked(n).stored()).collect();
@@ -265,7 +301,7 @@ async fn measure(count: usize) {
     let with_sockets = server.memory();
     let polls = Crowd::start(Kind::Polls, server.port, half, count - half);
     polls.ready().await;
-    gauge(&mut http, server.port, "waiters", count - half).await;
+    gauge(server.port, "waiters", count - half).await;
     let with_all = server.memory();
     let each = |more: f64, number: usize| more * 1024.0 / number_of(number);
     report::fact(
@@ -332,10 +368,7 @@ async fn measure(count: usize) {
         "none",
         lost + twice == 0,
     );
-    let metrics = http
-        .send(&request("GET", server.port, "/metrics", &[], ""))
-        .await;
-    let metrics = metrics.expect("the metrics").text();
+    let metrics = metrics(server.port).await;
     for name in ["waiters", "subscriptions", "sockets", "pending_challenges"] {
         let line = format!("ueauth_{name} 0");
         let zero = metrics.lines().any(|l| l == line);
@@ -344,16 +377,18 @@ async fn measure(count: usize) {
 }
 
 /// Waits until the server says that so many are there.
-async fn gauge(http: &mut Connection, port: u16, name: &str, value: usize) {
+async fn gauge(port: u16, name: &str, value: usize) {
     let line = format!("ueauth_{name} {value}");
-    loop {
-        let metrics = http.send(&request("GET", port, "/metrics", &[], "")).await;
-        let metrics = metrics.expect("the metrics").text();
-        if metrics.lines().any(|l| l == line) {
-            return;
-        }
+    while !metrics(port).await.lines().any(|l| l == line) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// On a connection of its own, since one without requests is closed after a while.
+async fn metrics(port: u16) -> String {
+    let mut http = Connection::open(port).await.expect("a connection");
+    let metrics = http.send(&request("GET", port, "/metrics", &[], "")).await;
+    metrics.expect("the metrics").text()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are small")]
