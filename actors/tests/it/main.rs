@@ -3,5 +3,6 @@
 mod challenges;
 mod nodes;
 mod sessions;
+mod soak;
 mod supervision;
 mod world;
