@@ -19,7 +19,7 @@ async fn wait(
     clock: std::sync::Arc<dyn Clock>,
     until: Millis,
     by_socket: bool,
-) -> Status {
+) -> Result<Status, ActorError> {
     loop {
         let got = if by_socket {
             match challenges.subscribe(&id).await {
@@ -30,11 +30,11 @@ async fn wait(
             challenges.wait(&id, until).await
         };
         match got {
-            Ok(status) => return status,
+            Ok(status) => return Ok(status),
             Err(ActorError::Restarted | ActorError::Busy { .. } | ActorError::Journal(_)) => {
                 clock.sleep_until(clock.now() + 200).await;
             }
-            Err(other) => panic!("{other}"),
+            Err(other) => return Err(other),
         }
     }
 }
@@ -42,7 +42,7 @@ async fn wait(
 struct Waiting {
     id: ChallengeId,
     group: String,
-    task: JoinHandle<Status>,
+    task: JoinHandle<Result<Status, ActorError>>,
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn nothing_is_lost_and_nothing_stays_behind() {
                 }
                 issued.push((group, id));
             }
-            // some are answered, perhaps twice and on two nodes
+            // some are answered, now and then on both nodes
             while random.random_bool(0.5) && !issued.is_empty() {
                 let (group, id) = issued.swap_remove(random.random_range(0..issued.len()));
                 let answer = if random.random_bool(0.7) {
@@ -90,7 +90,12 @@ fn nothing_is_lost_and_nothing_stays_behind() {
                     Answer::Deny
                 };
                 let mut told = 0;
-                for node in &nodes {
+                let first = random.random_range(0..2);
+                let both = random.random_bool(0.2);
+                for node in [&nodes[first], &nodes[1 - first]]
+                    .into_iter()
+                    .take(1 + usize::from(both))
+                {
                     match node.challenges(&group).answer(&id, answer, "phone").await {
                         Ok(Outcome::Applied(challenge)) => {
                             told += 1;
@@ -133,7 +138,7 @@ fn nothing_is_lost_and_nothing_stays_behind() {
         world.until(world.now() + 300 * SECOND).await;
         for one in waiting {
             assert!(one.task.is_finished(), "{:?} is still waited for", one.id);
-            let got = one.task.await.expect("an answer");
+            let got = one.task.await.unwrap().unwrap();
             if let Some(status) = decided.get(&(one.group, one.id)) {
                 // an answer, or the end of a wait before it
                 assert!(
