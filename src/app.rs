@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::oidc::journal::StoreJournal;
 use crate::oidc::records::{Interaction, Session};
 use crate::plugins::rules::PluginCache;
-use crate::secrets::{HashError, HashSettings, PasswordHasher, Random};
+use crate::secrets::{HashError, HashSettings, PasswordHasher, Random, Sealer};
 use crate::settings::Settings;
 use crate::store::{Collection, Date, Store, StoreError, StoreOptions};
 
@@ -37,6 +37,8 @@ pub struct Parts {
     pub mailer: Option<crate::notifications::mail::Mailer>,
     pub asked: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
+    /// Seals secrets for the store; [`crate::sealing`] fills it.
+    pub sealer: tokio::sync::OnceCell<Sealer>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
     /// Works once, on an empty store, to create the root group.
@@ -89,6 +91,8 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::passkeys::model::PASSKEYS,
         &crate::passkeys::model::CEREMONIES,
+        &crate::totp::model::TOTP_SECRETS,
+        &crate::sealing::SEALING_KEYS,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
         &crate::product_keys::model::PRODUCT_KEYS,
@@ -190,6 +194,7 @@ impl Parts {
             outgoing,
             mailer,
             asked: Default::default(),
+            sealer: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys
@@ -266,7 +271,9 @@ mod tests {
             "registration_access_token",
             "replay_detection",
             "roles",
+            "sealing_keys",
             "session",
+            "totp_secrets",
             "transaction_challenges",
         ];
         assert_eq!(names, expected);

@@ -14,6 +14,7 @@ use crate::oidc::records::{InitialAccessToken, Purpose, Record};
 use crate::passkeys::enrol;
 use crate::secrets;
 use crate::store::{Value, and, eq};
+use crate::totp::rules as totp;
 
 /// Codes that are handed out, and typed in, at a time.
 pub const CODES: usize = 10;
@@ -103,6 +104,7 @@ pub async fn lock(app: &App, group: &str, id: &str, email: &str) -> ApiResult<Lo
     let ended = rules::end_sessions(app, group, id, None).await;
     // whoever has the device could come back once the account is recovered
     enrol::remove_all(app, group, id).await?;
+    totp::remove_all(app, group, id).await?;
     match ended {
         Ok(()) => Ok(Locked::Completely),
         Err(e) => {

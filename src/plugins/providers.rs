@@ -36,6 +36,8 @@ pub enum ChallengeKind {
     HttpProxy,
     Privakey,
     PrivakeySuper,
+    /// Codes of an authenticator app; built in.
+    Totp,
 }
 
 impl ChallengeKind {
@@ -45,6 +47,7 @@ impl ChallengeKind {
             "http-proxy" => Some(Self::HttpProxy),
             "privakey" => Some(Self::Privakey),
             "privakeysuper" => Some(Self::PrivakeySuper),
+            "totp" => Some(Self::Totp),
             _ => None,
         }
     }
@@ -54,6 +57,7 @@ impl ChallengeKind {
             Self::HttpProxy => "http-proxy",
             Self::Privakey => "privakey",
             Self::PrivakeySuper => "privakeysuper",
+            Self::Totp => "totp",
         }
     }
 }
@@ -61,7 +65,7 @@ impl ChallengeKind {
 /// 400 if the body lacks what its kind of provider needs.
 pub fn check_challenges(kind: ChallengeKind, body: &Json) -> ApiResult<()> {
     match kind {
-        ChallengeKind::Privakey => Ok(()),
+        ChallengeKind::Privakey | ChallengeKind::Totp => Ok(()),
         ChallengeKind::PrivakeySuper => {
             if body.get("privakeySuper").is_some_and(Json::is_object) {
                 Ok(())
@@ -96,7 +100,7 @@ pub fn challenges(kind: ChallengeKind, body: &Json, client: Option<&str>) -> Obj
     let mut out = Map::new();
     out.insert("type".to_owned(), kind.stored().into());
     match kind {
-        ChallengeKind::Privakey => {}
+        ChallengeKind::Privakey | ChallengeKind::Totp => {}
         ChallengeKind::PrivakeySuper => {
             let given = body.get("privakeySuper").unwrap_or(&Json::Null);
             let members = texts(given, &["id", "key"]);

@@ -34,6 +34,8 @@ decoders! {
     crate::plugins::Plugins,
     crate::passkeys::StoredPasskey,
     crate::passkeys::Ceremony,
+    crate::totp::TotpSecret,
+    crate::sealing::StoredKey,
     crate::notifications::model::Notification,
     crate::challenges::model::StoredChallenge,
     crate::challenges::model::ChallengeState,

@@ -2,6 +2,7 @@
 
 mod http_proxy;
 mod privakey;
+mod totp;
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,9 +17,11 @@ use crate::outgoing::CallError;
 use crate::plugins::providers::ChallengeKind;
 use crate::plugins::rules::current;
 use crate::store::StoreError;
+use crate::totp::rules::TotpError;
 
 pub use http_proxy::HttpProxy;
 pub use privakey::Privakey;
+pub use totp::Totp;
 
 /// How long a provider waits for an answer unless it is told otherwise.
 pub const DURATION: &str = "5m";
@@ -40,14 +43,31 @@ pub enum ProviderError {
     NoCredentials,
     #[error("no token for the provider could be made: {0}")]
     Token(ApiError),
+    #[error("the account has nothing set up to answer with")]
+    NoDevice,
+    #[error("too many wrong codes; the next one counts in {0} s")]
+    TooMany(u64),
+    #[error("{0}")]
+    Broken(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TotpError> for ProviderError {
+    fn from(e: TotpError) -> Self {
+        match e {
+            TotpError::Store(e) => Self::Store(e),
+            other => Self::Broken(other.to_string()),
+        }
+    }
 }
 
 impl From<ProviderError> for ApiError {
     fn from(e: ProviderError) -> Self {
         match e {
             ProviderError::Store(e) => e.into(),
+            ProviderError::TooMany(wait) => Self::too_many(wait),
+            ProviderError::Broken(cause) => Self::internal(cause),
             other => Self::failed_dependency(other.to_string()),
         }
     }
@@ -162,6 +182,7 @@ pub async fn of(app: &App, tenant: &Tenant) -> ApiResult<Box<dyn Provider>> {
         ChallengeKind::Privakey | ChallengeKind::PrivakeySuper => {
             Box::new(Privakey::new(app, tenant)?)
         }
+        ChallengeKind::Totp => Box::new(Totp::new(tenant)),
     })
 }
 

@@ -298,6 +298,10 @@ impl World {
                 Probe::sends(json!({"id": "nothing", "action": 0, "interactionDetails": details}))
             }
             "/api/{group}/mfa/instructions" => Probe::sends(json!({"state": "s"})),
+            "/api/{group}/mfa/proof"
+            | "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code" => {
+                Probe::sends(json!({"state": "s", "code": "000000"}))
+            }
             "/api/{group}/mfa/safe-recovery" => {
                 Probe::sends(json!({"state": "s", "selection": "device"}))
             }
