@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use ueauth_actors::{Clock, MemoryBus, Registry};
+use ueauth_actors::{Bus, Clock, MemoryBus, Registry};
 
 use crate::clients::rules::ClientCache;
+use crate::devices::bell::Bell;
 use crate::groups::Tenants;
 use crate::limits::Limits;
 use crate::oidc::journal::StoreJournal;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub mailer: Option<crate::notifications::mail::Mailer>,
     pub asked: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
+    /// Wakes devices that wait for challenges.
+    pub bell: Arc<Bell>,
     /// Seals secrets for the store; [`crate::sealing`] fills it.
     pub sealer: tokio::sync::OnceCell<Sealer>,
     /// Signs cookies of groups that have no keys of their own.
@@ -92,6 +95,9 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::passkeys::model::PASSKEYS,
         &crate::passkeys::model::CEREMONIES,
         &crate::totp::model::TOTP_SECRETS,
+        &crate::devices::model::DEVICES,
+        &crate::devices::model::ENROLMENTS,
+        &crate::devices::push::PUSH_KEYS,
         &crate::sealing::SEALING_KEYS,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
@@ -164,6 +170,8 @@ impl Parts {
                 "bus.url is set, but this version runs as one node only; remove it".to_owned(),
             ));
         }
+        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::default());
+        let bell = Bell::start(Arc::clone(&bus), Arc::clone(&clock));
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {
@@ -175,7 +183,7 @@ impl Parts {
             },
             ueauth_actors::Parts {
                 clock: Arc::clone(&clock),
-                bus: Arc::new(MemoryBus::default()),
+                bus,
                 sessions: Arc::new(journal.clone()),
                 interactions: Arc::new(journal.clone()),
                 challenges: Arc::new(journal),
@@ -207,6 +215,7 @@ impl Parts {
             random,
             hasher,
             actors,
+            bell,
             setup_code,
         }))
     }
@@ -237,12 +246,14 @@ mod tests {
         let expected = [
             "access_token",
             "accounts",
+            "approval_devices",
             "auth_groups",
             "authorization_code",
             "challenge-state-checks",
             "client",
             "client_credentials",
             "device_code",
+            "device_enrolments",
             "domains",
             "federated_tokens",
             "grant",
@@ -266,6 +277,7 @@ mod tests {
             "profile_requests",
             "profile_snapshots",
             "profiles",
+            "push_keys",
             "pushed_authorization_request",
             "refresh_token",
             "registration_access_token",

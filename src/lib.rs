@@ -7,6 +7,7 @@ pub mod challenges;
 pub mod cli;
 pub mod clients;
 pub mod demo;
+pub mod devices;
 pub mod domains;
 pub mod gate;
 pub mod groups;

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::accounts::model::{PasswordHistory, hide};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
+use crate::devices::rules as devices;
 use crate::groups::Tenant;
 use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
@@ -251,6 +252,7 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
         .await?;
     enrol::remove_all(app, group, id).await?;
     totp::remove_all(app, group, id).await?;
+    devices::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
     store.of::<PasswordHistory>().delete_many(stored()).await?;
     profiles::forget(app, group, id).await

@@ -9,9 +9,10 @@ mod recovery;
 pub mod routes;
 mod sending;
 mod states;
-mod status;
+pub(crate) mod status;
 
 #[cfg(test)]
 mod tests;
 
+pub use answers::conclude;
 pub use sending::{Asked, Purpose, Question, ask, redeem};

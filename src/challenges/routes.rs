@@ -130,6 +130,9 @@ async fn custom(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("key".to_owned(), asked.key.into());
     data.insert("accountId".to_owned(), account.id.into());
     data.insert("state".to_owned(), state.clone().into());
+    if let Some(number) = asked.number {
+        data.insert("number".to_owned(), number.into());
+    }
     for (name, value) in [("callback", callback), ("duration", duration)] {
         if let Some(value) = value {
             data.insert(name.to_owned(), value.into());
@@ -179,6 +182,9 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("provider".to_owned(), asked.provider.into());
     data.insert("response".to_owned(), asked.response);
     data.insert("accountId".to_owned(), account.id.into());
+    if let Some(number) = asked.number {
+        data.insert("number".to_owned(), number.into());
+    }
     reply::ok(CHALLENGE, data)
 }
 

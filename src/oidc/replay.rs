@@ -1,5 +1,6 @@
 //! Marks of what counts once.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -9,11 +10,7 @@ use crate::store::StoreError;
 
 /// True for the first who comes with this name, until `exp` (s).
 pub async fn is_first(app: &App, issuer: &str, jti: &str, exp: i64) -> Result<bool, StoreError> {
-    let mark = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        format!("{issuer}\n{jti}").as_bytes(),
-    );
-    let id = URL_SAFE_NO_PAD.encode(mark.as_ref());
+    let id = mark(&format!("{issuer}\n{jti}"));
     let payload = ReplayDetection {
         iat: app.now(),
         exp,
@@ -28,4 +25,9 @@ pub async fn is_first(app: &App, issuer: &str, jti: &str, exp: i64) -> Result<bo
         Err(e) if e.is_duplicate() => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// A short text that stands for another.
+pub fn mark(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()).as_ref())
 }

@@ -38,6 +38,8 @@ pub enum ChallengeKind {
     PrivakeySuper,
     /// Codes of an authenticator app; built in.
     Totp,
+    /// People's own phones and browsers; built in.
+    Device,
 }
 
 impl ChallengeKind {
@@ -48,6 +50,7 @@ impl ChallengeKind {
             "privakey" => Some(Self::Privakey),
             "privakeysuper" => Some(Self::PrivakeySuper),
             "totp" => Some(Self::Totp),
+            "device" => Some(Self::Device),
             _ => None,
         }
     }
@@ -58,6 +61,7 @@ impl ChallengeKind {
             Self::Privakey => "privakey",
             Self::PrivakeySuper => "privakeysuper",
             Self::Totp => "totp",
+            Self::Device => "device",
         }
     }
 }
@@ -65,7 +69,7 @@ impl ChallengeKind {
 /// 400 if the body lacks what its kind of provider needs.
 pub fn check_challenges(kind: ChallengeKind, body: &Json) -> ApiResult<()> {
     match kind {
-        ChallengeKind::Privakey | ChallengeKind::Totp => Ok(()),
+        ChallengeKind::Privakey | ChallengeKind::Totp | ChallengeKind::Device => Ok(()),
         ChallengeKind::PrivakeySuper => {
             if body.get("privakeySuper").is_some_and(Json::is_object) {
                 Ok(())
@@ -100,7 +104,7 @@ pub fn challenges(kind: ChallengeKind, body: &Json, client: Option<&str>) -> Obj
     let mut out = Map::new();
     out.insert("type".to_owned(), kind.stored().into());
     match kind {
-        ChallengeKind::Privakey | ChallengeKind::Totp => {}
+        ChallengeKind::Privakey | ChallengeKind::Totp | ChallengeKind::Device => {}
         ChallengeKind::PrivakeySuper => {
             let given = body.get("privakeySuper").unwrap_or(&Json::Null);
             let members = texts(given, &["id", "key"]);

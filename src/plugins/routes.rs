@@ -55,6 +55,7 @@ static CHALLENGES: Shape = Shape {
                 "privakeySuper",
                 "privakeysuper",
                 "totp",
+                "device",
             ]),
         ),
         ("privakeySuper", Kind::Nested(&ACCESS)),

@@ -41,10 +41,8 @@ impl Provider for Totp {
         if rules::find(app, &self.group, push.account).await?.is_none() {
             return Err(ProviderError::NoDevice);
         }
-        Ok(Sent {
-            key: app.random.uuid(),
-            response: json!({ "asksForCode": true }),
-        })
+        let response = json!({ "asksForCode": true });
+        Ok(Sent::new(app.random.uuid(), response))
     }
 
     fn read(&self, _: &Json) -> Option<Told> {
