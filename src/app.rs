@@ -9,13 +9,14 @@ use ueauth_actors::{Bus, Clock, MemoryBus, Registry};
 
 use crate::bus::{Announcer, Changed, NatsBus};
 use crate::clients::rules::ClientCache;
+use crate::devices::bell::Bell;
 use crate::groups::Tenants;
 use crate::http::sockets::Sockets;
 use crate::limits::Limits;
 use crate::oidc::journal::StoreJournal;
 use crate::oidc::records::{Interaction, Session};
 use crate::plugins::rules::PluginCache;
-use crate::secrets::{HashError, HashSettings, PasswordHasher, Random};
+use crate::secrets::{HashError, HashSettings, PasswordHasher, Random, Sealer};
 use crate::settings::Settings;
 use crate::store::{Collection, Date, Store, StoreError, StoreOptions};
 
@@ -48,6 +49,10 @@ pub struct Parts {
     pub bus: Option<Arc<NatsBus>>,
     listeners: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
     stopping: watch::Sender<bool>,
+    /// Wakes devices that wait for challenges.
+    pub bell: Arc<Bell>,
+    /// Seals secrets for the store; [`crate::sealing`] fills it.
+    pub sealer: tokio::sync::OnceCell<Sealer>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
     /// Works once, on an empty store, to create the root group.
@@ -100,6 +105,11 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::challenges::model::STATES,
         &crate::passkeys::model::PASSKEYS,
         &crate::passkeys::model::CEREMONIES,
+        &crate::totp::model::TOTP_SECRETS,
+        &crate::devices::model::DEVICES,
+        &crate::devices::model::ENROLMENTS,
+        &crate::devices::push::PUSH_KEYS,
+        &crate::sealing::SEALING_KEYS,
         &crate::profiles::model::PROFILES,
         &crate::profiles::model::PROFILE_ACCESSES,
         &crate::product_keys::model::PRODUCT_KEYS,
@@ -210,6 +220,7 @@ impl Parts {
             None if shared_store => Arc::new(MemoryBus::deaf()),
             None => Arc::new(MemoryBus::default()),
         };
+        let bell = Bell::start(Arc::clone(&bus), Arc::clone(&clock));
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {
@@ -252,6 +263,7 @@ impl Parts {
             outgoing,
             mailer,
             asked: Default::default(),
+            sealer: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys
@@ -264,6 +276,7 @@ impl Parts {
             random,
             hasher,
             actors,
+            bell,
             setup_code,
         });
         if let Some(changes) = changes {
@@ -320,12 +333,14 @@ mod tests {
         let expected = [
             "access_token",
             "accounts",
+            "approval_devices",
             "auth_groups",
             "authorization_code",
             "challenge-state-checks",
             "client",
             "client_credentials",
             "device_code",
+            "device_enrolments",
             "domains",
             "federated_tokens",
             "grant",
@@ -349,12 +364,15 @@ mod tests {
             "profile_requests",
             "profile_snapshots",
             "profiles",
+            "push_keys",
             "pushed_authorization_request",
             "refresh_token",
             "registration_access_token",
             "replay_detection",
             "roles",
+            "sealing_keys",
             "session",
+            "totp_secrets",
             "transaction_challenges",
         ];
         assert_eq!(names, expected);

@@ -86,6 +86,7 @@ struct Looked {
     supervisors: Level,
     keepers: Level,
     waiters: Level,
+    listening_accounts: Level,
     subscriptions: Level,
     pending_challenges: Level,
     cached_sessions: Level,
@@ -147,13 +148,18 @@ impl Default for Metrics {
             "Answers of the token endpoint by grant",
             tokens.clone(),
         );
-        let levels: [(&str, &str, &Level); 13] = [
+        let levels: [(&str, &str, &Level); 14] = [
             ("supervisors", "Groups that are awake", &looked.supervisors),
             ("keepers", "Keepers of awake groups", &looked.keepers),
             (
                 "waiters",
                 "Requests waiting for a challenge",
                 &looked.waiters,
+            ),
+            (
+                "listening_accounts",
+                "Accounts whose devices wait for something to answer",
+                &looked.listening_accounts,
             ),
             (
                 "subscriptions",
@@ -284,6 +290,7 @@ impl Metrics {
         level(&looked.supervisors, actors.supervisors);
         level(&looked.keepers, actors.keepers);
         level(&looked.waiters, actors.waiters);
+        level(&looked.listening_accounts, app.bell.places());
         level(&looked.subscriptions, actors.subscriptions);
         level(&looked.pending_challenges, actors.pending_challenges);
         level(&looked.cached_sessions, actors.cached_sessions);

@@ -49,6 +49,8 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::plugins::routes::ROUTES,
         crate::passkeys::routes::ROUTES,
         crate::passkeys::pages::ROUTES,
+        crate::devices::routes::ROUTES,
+        crate::devices::pages::ROUTES,
         crate::notifications::routes::ROUTES,
         crate::challenges::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,

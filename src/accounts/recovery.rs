@@ -4,6 +4,8 @@ use secrecy::SecretString;
 
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::App;
+use crate::challenges::providers;
+use crate::devices::rules as devices;
 use crate::gate::caller::IatCaller;
 use crate::gate::tokens::{self, NewIat};
 use crate::groups::Tenant;
@@ -14,6 +16,7 @@ use crate::oidc::records::{InitialAccessToken, Purpose, Record};
 use crate::passkeys::enrol;
 use crate::secrets;
 use crate::store::{Value, and, eq};
+use crate::totp::rules as totp;
 
 /// Codes that are handed out, and typed in, at a time.
 pub const CODES: usize = 10;
@@ -71,12 +74,14 @@ pub async fn replace_codes(app: &App, group: &str, id: &str) -> ApiResult<Vec<St
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
     Completely,
-    /// The account is locked, but some of its sessions may still be open.
-    SessionsRemain,
+    /// The account is locked, but some of its sessions may still be open or its devices known.
+    Incompletely,
 }
 
-/// Locks the account, then ends its sessions, so that a failure leaves it locked.
-pub async fn lock(app: &App, group: &str, id: &str, email: &str) -> ApiResult<Locked> {
+/// Locks the account, then ends its sessions and takes its devices away, so that a failure leaves
+/// it locked.
+pub async fn lock(app: &App, tenant: &Tenant, id: &str, email: &str) -> ApiResult<Locked> {
+    let group = tenant.id();
     let account = rules::find(app, group, id)
         .await?
         .ok_or_else(|| ApiError::not_found(id))?;
@@ -94,22 +99,38 @@ pub async fn lock(app: &App, group: &str, id: &str, email: &str) -> ApiResult<Lo
         })
         .await?
         .ok_or_else(|| ApiError::not_found(id))?;
-    if account.mfa_enabled() {
+    let mut outcome = Locked::Completely;
+    if let Err(e) = rules::end_sessions(app, group, id, None).await {
+        tracing::error!(account = id, cause = %e.message, "locked, but sessions remain");
+        outcome = Locked::Incompletely;
+    }
+    // whoever has the device could come back once the account is recovered
+    if !forget_devices(app, tenant, &account).await {
         let text = "a locked account's devices stay known to their provider";
-        tracing::warn!(account = id, "{text}");
+        tracing::error!(account = id, "{text}");
         let details = [("account".to_owned(), Value::from(id))];
         logs::note(app, Code::Notify, text, details.into_iter().collect());
+        outcome = Locked::Incompletely;
     }
-    let ended = rules::end_sessions(app, group, id, None).await;
-    // whoever has the device could come back once the account is recovered
-    enrol::remove_all(app, group, id).await?;
-    match ended {
-        Ok(()) => Ok(Locked::Completely),
-        Err(e) => {
-            tracing::error!(account = id, cause = %e.message, "locked, but sessions remain");
-            Ok(Locked::SessionsRemain)
-        }
+    Ok(outcome)
+}
+
+/// Takes away whatever proves the account besides its password; false if something remains.
+async fn forget_devices(app: &App, tenant: &Tenant, account: &Account) -> bool {
+    let (group, id) = (tenant.id(), account.id.as_str());
+    let own = [
+        enrol::remove_all(app, group, id).await,
+        totp::remove_all(app, group, id).await,
+        devices::remove_all(app, group, id).await,
+    ];
+    let mut all = true;
+    for cause in own.into_iter().filter_map(Result::err) {
+        tracing::error!(account = id, %cause, "locked, but some of its devices remain");
+        all = false;
     }
+    // and those of a provider elsewhere, which without a second factor hardly knows the account
+    let known = providers::revoke_all(app, tenant, id).await || !account.mfa_enabled();
+    known && all
 }
 
 /// A recovery under way: the token for the answer's body, the state for its cookie.

@@ -96,12 +96,12 @@ async fn codes(ctx: Ctx) -> ApiResult<Reply> {
 async fn panic_lock(ctx: Ctx) -> ApiResult<Reply> {
     let email = ctx.req.field("email").unwrap_or_default();
     let id = ctx.caller.sub().ok_or_else(|| ApiError::forbidden(""))?;
-    match recovery::lock(&ctx.app, ctx.group_id()?, id, email).await? {
+    match recovery::lock(&ctx.app, ctx.tenant()?, id, email).await? {
         Locked::Completely => Ok(reply::no_content()),
-        Locked::SessionsRemain => reply::envelope(
+        Locked::Incompletely => reply::envelope(
             StatusCode::PARTIAL_CONTENT,
             ACCOUNT,
-            "The account is locked, but some of its sessions could not be ended. Try again.",
+            "The account is locked, but some of its sessions could not be ended or its devices not taken away. Try again.",
         ),
     }
 }

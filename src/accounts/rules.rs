@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::accounts::model::{PasswordHistory, hide};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
+use crate::devices::rules as devices;
 use crate::groups::Tenant;
 use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
@@ -20,6 +21,7 @@ use crate::passkeys::enrol;
 use crate::plugins::Plugins;
 use crate::profiles::rules as profiles;
 use crate::store::{Query, StoreError, and, any_of, eq, ne, text};
+use crate::totp::rules as totp;
 
 /// What list options may name. Hidden members that administrators look people up by are among
 /// them; secrets are not.
@@ -55,6 +57,23 @@ pub async fn find(app: &App, group: &str, id: &str) -> Result<Option<Account>, S
         .get(id)
         .await?
         .filter(|a| a.auth_group == group))
+}
+
+/// From now on the account has a second factor, unless its owner has locked it meanwhile.
+pub async fn has_proved_a_device(app: &App, id: &str) -> Result<(), StoreError> {
+    let now = app.date();
+    app.store
+        .of::<Account>()
+        .update(id, |a: &mut Account| {
+            if !a.user_locked && !a.mfa_enabled() {
+                a.mfa.enabled = Some(true);
+                a.modified_at = now;
+                a.modified_by.clone_from(&a.id);
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    Ok(())
 }
 
 /// Is a message that asks to verify the address due to somebody who has just registered?
@@ -232,6 +251,8 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
         ]))
         .await?;
     enrol::remove_all(app, group, id).await?;
+    totp::remove_all(app, group, id).await?;
+    devices::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
     store.of::<PasswordHistory>().delete_many(stored()).await?;
     profiles::forget(app, group, id).await

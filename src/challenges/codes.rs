@@ -1,11 +1,13 @@
 //! Answering a challenge by a code that is typed where one waits.
 
-use ueauth_actors::{Answer, ChallengeId, Outcome, Status};
+use ueauth_actors::{Answer, ChallengeId, Outcome as Ended, Status};
 
 use crate::accounts::Account;
 use crate::app::{App, LimitClass};
-use crate::challenges::{answers, providers};
+use crate::challenges::answers;
+use crate::challenges::providers::{self, Outcome, Provider, ProviderError};
 use crate::groups::Tenant;
+use crate::http::ApiError;
 use crate::http::error::ApiResult;
 
 /// What became of a code.
@@ -18,7 +20,8 @@ pub enum Verdict {
     Over,
 }
 
-/// Approves the challenge if the code is right. Guesses are limited per account (429).
+/// Approves the challenge if the code is right. Guesses are limited per account (429); too many
+/// of them deny the challenge.
 pub async fn answer(
     app: &App,
     tenant: &Tenant,
@@ -34,19 +37,41 @@ pub async fn answer(
     if !pending {
         return Ok(Verdict::Over);
     }
+    let (answer, verdict) = match try_code(app, tenant, &*provider, account, code).await? {
+        Ok(true) => (Answer::Approve, Ok(Verdict::Right)),
+        Ok(false) => return Ok(Verdict::Wrong),
+        // whoever guesses has to begin again
+        Err(e @ ProviderError::TooMany(_)) => (Answer::Deny, Err(e.into())),
+        Err(e) => return Err(e.into()),
+    };
+    match challenges.answer(id, answer, provider.name()).await? {
+        Ended::Applied(challenge) => {
+            answers::conclude(app, tenant.id(), &challenge);
+            verdict
+        }
+        _ => verdict.map(|_| Verdict::Over),
+    }
+}
+
+/// Shows by a code that a new device works, when nothing is waiting for it.
+pub async fn prove(app: &App, tenant: &Tenant, account: &Account, code: &str) -> ApiResult<bool> {
+    let provider = providers::of(app, tenant).await?;
+    if !provider.asks_for_code() {
+        return Err(ApiError::bad_request(
+            "The group's provider of challenges takes no codes",
+        ));
+    }
+    Ok(try_code(app, tenant, &*provider, account, code).await??)
+}
+
+async fn try_code(
+    app: &App,
+    tenant: &Tenant,
+    provider: &dyn Provider,
+    account: &Account,
+    code: &str,
+) -> ApiResult<Outcome<bool>> {
     let subject = format!("{}:{}", tenant.id(), account.id);
     app.limits.check(LimitClass::Codes, &subject)?;
-    if !provider.takes_code(app, account, code.trim()).await? {
-        return Ok(Verdict::Wrong);
-    }
-    match challenges
-        .answer(id, Answer::Approve, provider.name())
-        .await?
-    {
-        Outcome::Applied(challenge) => {
-            answers::conclude(app, tenant.id(), &challenge);
-            Ok(Verdict::Right)
-        }
-        _ => Ok(Verdict::Over),
-    }
+    Ok(provider.takes_code(app, account, code.trim()).await)
 }

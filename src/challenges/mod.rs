@@ -10,9 +10,10 @@ pub mod routes;
 mod sending;
 mod socket;
 mod states;
-mod status;
+pub(crate) mod status;
 
 #[cfg(test)]
 mod tests;
 
+pub use answers::conclude;
 pub use sending::{Asked, Purpose, Question, ask, redeem};

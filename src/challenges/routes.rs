@@ -1,13 +1,15 @@
 //! Routes of device challenges.
 
+use actix_web::http::StatusCode;
 use serde_json::{Map, Value as Json};
+use ueauth_actors::{ChallengeId, Status};
 
 use crate::accounts::{Account, attempts, rules};
 use crate::app::LimitClass;
 use crate::challenges::providers;
 use crate::challenges::sending::{self, Purpose, Question};
 use crate::challenges::states::LONGEST;
-use crate::challenges::{answers, recovery, socket, states, status};
+use crate::challenges::{answers, codes, recovery, socket, states, status};
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
@@ -17,12 +19,16 @@ use crate::route;
 const CHALLENGE: &str = "CHALLENGE";
 /// Hexadecimal characters of a state that the server makes up.
 const STATE: usize = 128;
+/// Longest text that is looked at as a code.
+const LONGEST_CODE: usize = 64;
 
 pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/mfa/callback", [Group], answers::told, public "the provider is asked whether it is true"),
     route!(POST "/api/{group}/{function}/callback", [Group], answers::unknown, public "says that there is no such thing"),
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/status", [Group], status::status, public "whoever knows all parts may know the answer"),
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/socket", [Group], socket::open, public "whoever knows all parts may know the answer"),
+    route!(POST "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code", [Body(check_code), Group, Limit(LimitClass::Codes)], typed, public "the code is the credential"),
+    route!(POST "/api/{group}/mfa/proof", [Body(check_code), Group, Limit(LimitClass::Codes), Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], prove),
     route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
     route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
     route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),
@@ -45,6 +51,16 @@ static BODY: Shape = Shape {
 
 fn check(body: &Json) -> ApiResult<()> {
     BODY.check(body).map(|_| ())
+}
+
+static CODE: Shape = Shape {
+    required: &["code"],
+    members: &[("code", Kind::TextUpTo(LONGEST_CODE))],
+    open: true,
+};
+
+fn check_code(body: &Json) -> ApiResult<()> {
+    CODE.check(body).map(|_| ())
 }
 
 /// May the account be challenged at all?
@@ -115,6 +131,9 @@ async fn custom(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("key".to_owned(), asked.key.into());
     data.insert("accountId".to_owned(), account.id.into());
     data.insert("state".to_owned(), state.clone().into());
+    if let Some(number) = asked.number {
+        data.insert("number".to_owned(), number.into());
+    }
     for (name, value) in [("callback", callback), ("duration", duration)] {
         if let Some(value) = value {
             data.insert(name.to_owned(), value.into());
@@ -164,5 +183,50 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("provider".to_owned(), asked.provider.into());
     data.insert("response".to_owned(), asked.response);
     data.insert("accountId".to_owned(), account.id.into());
+    if let Some(number) = asked.number {
+        data.insert("number".to_owned(), number.into());
+    }
     reply::ok(CHALLENGE, data)
+}
+
+/// `POST /api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code`
+async fn typed(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let (key, account) = (ctx.req.param("key")?, ctx.req.param("account")?);
+    let id = ChallengeId::new(key, account, ctx.req.param("uid")?);
+    let challenges = app.actors.challenges(tenant.id());
+    let unknown = || ApiError::missing(key);
+    if challenges.status(&id).await? == Status::Unknown {
+        return Err(unknown());
+    }
+    let account = rules::find(app, tenant.id(), account).await?;
+    let account = account.filter(reachable).ok_or_else(unknown)?;
+    let code = ctx.req.field("code").unwrap_or_default();
+    match codes::answer(app, tenant, &account, &id, code).await? {
+        codes::Verdict::Right => Ok(reply::no_content()),
+        codes::Verdict::Wrong => Err(ApiError::unauthorized("The code is wrong")),
+        codes::Verdict::Over if challenges.status(&id).await? == Status::Pending => Err(
+            ApiError::bad_request("The challenge is answered on a device, and not by a code"),
+        ),
+        codes::Verdict::Over => Err(ApiError::new(
+            StatusCode::GONE,
+            "The challenge has ended; begin again",
+        )),
+    }
+}
+
+/// `POST /api/{group}/mfa/proof`
+async fn prove(ctx: Ctx) -> ApiResult<Reply> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let account = ctx
+        .caller
+        .account()
+        .filter(|a| a.auth_group == tenant.id() && a.is_usable())
+        .ok_or_else(|| ApiError::forbidden("request must be from a person of the group"))?;
+    let code = ctx.req.field("code").unwrap_or_default();
+    if codes::prove(app, tenant, account, code).await? {
+        Ok(reply::no_content())
+    } else {
+        Err(ApiError::unauthorized("The code is wrong"))
+    }
 }

@@ -1,12 +1,12 @@
 //! Asking somebody on a device, and making use of the answer.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use ueauth_actors::{Answer, Challenge, ChallengeId, ConsumeError, NewChallenge, Outcome, Status};
 
 use crate::accounts::Account;
 use crate::app::{App, LimitClass};
 use crate::challenges::answers;
-use crate::challenges::providers::{self, Push};
+use crate::challenges::providers::{self, Push, Sent};
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -101,6 +101,8 @@ pub async fn ask(
     }
     let subject = format!("{}:{}", tenant.id(), account.id);
     app.limits.check(LimitClass::Challenges, &subject)?;
+    let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
+    let number = (asks && provider.matches_numbers()).then(|| two_digits(app));
     let push = Push {
         account: &account.id,
         uid: question.uid,
@@ -110,7 +112,7 @@ pub async fn ask(
         event: question.event,
         callback: question.callback,
         duration: question.duration,
-        number: None,
+        number: number.as_deref(),
     };
     let sent = provider.send(app, &push).await?;
     let now = app.now_ms();
@@ -121,17 +123,24 @@ pub async fn ask(
             purpose: purpose.to_owned(),
             deadline: deadline(app, now, question.duration),
             keep_until: now.saturating_add(KEPT),
-            data: data(account, question),
+            data: data(account, question, &sent),
         })
         .await?;
     supersede(app, tenant, account, purpose, &id).await?;
+    provider.announce(app, &account.id);
     Ok(Asked {
         key: sent.key,
         provider: provider.name(),
         response: sent.response,
-        number: None,
+        number,
         by_code: provider.asks_for_code(),
     })
+}
+
+/// From 10 to 99, so that nobody wonders about a zero.
+fn two_digits(app: &App) -> String {
+    let number = u32::from_be_bytes(app.random.bytes()) % 90 + 10;
+    number.to_string()
 }
 
 fn deadline(app: &App, now: i64, asked: Option<&str>) -> i64 {
@@ -148,8 +157,8 @@ fn keeps_away(app: &App, open: &Challenge) -> Option<u64> {
 }
 
 /// What is stored with it, in the form that other systems know.
-fn data(account: &Account, question: &Question<'_>) -> Json {
-    let mut out = Map::new();
+fn data(account: &Account, question: &Question<'_>, sent: &Sent) -> Json {
+    let mut out = sent.kept.clone();
     out.insert("uid".to_owned(), question.uid.into());
     out.insert("accountId".to_owned(), account.id.clone().into());
     let (group, client) = question.client.clone().unzip();

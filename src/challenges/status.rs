@@ -12,12 +12,12 @@ use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
 
-const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(crate) const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Pause after a restart of the keeper, so that a broken store is not asked without end.
 const BREATH: Duration = Duration::from_millis(200);
 
 /// How long (s) the client is ready to wait, and whether it says so by a header (RFC 7240 §4.3).
-fn patience(ctx: &Ctx) -> Option<(u64, bool)> {
+pub(crate) fn patience(ctx: &Ctx) -> Option<(u64, bool)> {
     let most = ctx.app.settings.limits.wait_seconds;
     let number = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
     let preferred = ctx

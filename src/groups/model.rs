@@ -458,6 +458,9 @@ pub struct MfaChallenge {
     pub no_pass_login: bool,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Must devices be told the number that is shown where one waits?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_matching: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<Object>,
     #[serde(flatten)]
@@ -471,6 +474,7 @@ impl Default for MfaChallenge {
             required: false,
             no_pass_login: true,
             kind: None,
+            number_matching: None,
             meta: None,
             extra: Object::default(),
         }

@@ -49,6 +49,7 @@ pub static FIELDS: Fields = Fields::new(&[
     ("config.mfaChallenge.enable", FieldType::Bool),
     ("config.mfaChallenge.required", FieldType::Bool),
     ("config.mfaChallenge.type", FieldType::Text),
+    ("config.mfaChallenge.numberMatching", FieldType::Bool),
     ("pluginOptions.externalStreaming.enabled", FieldType::Bool),
     ("pluginOptions.notification.enabled", FieldType::Bool),
     ("pluginOptions.webAuthN.enable", FieldType::Bool),

@@ -29,6 +29,14 @@ pub fn generate_group_keys() -> Result<Vec<Jwk>, JoseError> {
     ])
 }
 
+/// A private EC P-256 key for signing; `kid` is the thumbprint.
+///
+/// # Errors
+/// [`JoseError::Generation`] when the cryptographic library fails.
+pub fn generate_ec_key() -> Result<Jwk, JoseError> {
+    finish(ec_p256()?, "sig")
+}
+
 fn finish(mut key: Jwk, key_use: &str) -> Result<Jwk, JoseError> {
     key.use_ = Some(key_use.to_owned());
     key.kid = Some(key.thumbprint()?);

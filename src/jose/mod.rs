@@ -13,7 +13,7 @@ mod tests;
 mod token;
 
 pub use alg::{Alg, left_half_hash, s256_challenge};
-pub use generate::generate_group_keys;
+pub use generate::{generate_ec_key, generate_group_keys};
 pub use jwk::{Jwk, PrivateMember};
 pub use key_set::{ClientKeys, KeySet, Signer, verify_with_jwks};
 pub use shared_secret::{sign_hmac, verify_hmac};

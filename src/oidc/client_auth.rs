@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::AUTHORIZATION;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 
 use crate::clients::{Client, rules};
@@ -14,7 +14,7 @@ use crate::http::error::ApiResult;
 use crate::jose::{self, Alg, Claims};
 use crate::oidc::errors;
 use crate::oidc::params::Params;
-use crate::oidc::records::{Record, ReplayDetection};
+use crate::oidc::replay;
 use crate::secrets;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -294,33 +294,7 @@ async fn check_assertion(
         .get("exp")
         .and_then(Json::as_f64)
         .map_or_else(|| ctx.app.now(), |exp| exp.ceil() as i64);
-    first_use(ctx, &client.id, jti, exp).await
-}
-
-/// Each assertion counts once until it expires (RFC 7523 §3).
-async fn first_use(ctx: &Ctx, issuer: &str, jti: &str, exp: i64) -> ApiResult<Option<()>> {
-    let mark = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        format!("{issuer}\n{jti}").as_bytes(),
-    );
-    let id = URL_SAFE_NO_PAD.encode(mark.as_ref());
-    let payload = ReplayDetection {
-        iat: ctx.app.now(),
-        exp,
-        jti: id.clone(),
-        kind: "ReplayDetection".into(),
-        iss: issuer.to_owned(),
-        ..Default::default()
-    };
-    match ctx
-        .app
-        .store
-        .of::<Record<ReplayDetection>>()
-        .insert(&Record::new(id, payload, Some(exp)))
-        .await
-    {
-        Ok(()) => Ok(Some(())),
-        Err(e) if e.is_duplicate() => Ok(None),
-        Err(e) => Err(e.into()),
-    }
+    // each assertion counts once until it expires (RFC 7523 §3)
+    let first = replay::is_first(&ctx.app, &client.id, jti, exp).await?;
+    Ok(first.then_some(()))
 }

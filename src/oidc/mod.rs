@@ -17,6 +17,7 @@ pub mod params;
 pub mod prompts;
 pub mod records;
 pub mod registration;
+pub mod replay;
 pub mod respond;
 pub mod resume;
 pub mod revocation;

@@ -45,6 +45,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("notifications", include_str!("../notifications/api.yaml")),
     ("challenges", include_str!("../challenges/api.yaml")),
     ("passkeys", include_str!("../passkeys/api.yaml")),
+    ("devices", include_str!("../devices/api.yaml")),
     ("oidc", include_str!("../oidc/api.yaml")),
     ("interactions", include_str!("../interactions/api.yaml")),
     ("openapi/site", include_str!("site.yaml")),

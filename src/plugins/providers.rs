@@ -36,6 +36,10 @@ pub enum ChallengeKind {
     HttpProxy,
     Privakey,
     PrivakeySuper,
+    /// Codes of an authenticator app; built in.
+    Totp,
+    /// People's own phones and browsers; built in.
+    Device,
 }
 
 impl ChallengeKind {
@@ -45,6 +49,8 @@ impl ChallengeKind {
             "http-proxy" => Some(Self::HttpProxy),
             "privakey" => Some(Self::Privakey),
             "privakeysuper" => Some(Self::PrivakeySuper),
+            "totp" => Some(Self::Totp),
+            "device" => Some(Self::Device),
             _ => None,
         }
     }
@@ -54,6 +60,8 @@ impl ChallengeKind {
             Self::HttpProxy => "http-proxy",
             Self::Privakey => "privakey",
             Self::PrivakeySuper => "privakeysuper",
+            Self::Totp => "totp",
+            Self::Device => "device",
         }
     }
 }
@@ -61,7 +69,7 @@ impl ChallengeKind {
 /// 400 if the body lacks what its kind of provider needs.
 pub fn check_challenges(kind: ChallengeKind, body: &Json) -> ApiResult<()> {
     match kind {
-        ChallengeKind::Privakey => Ok(()),
+        ChallengeKind::Privakey | ChallengeKind::Totp | ChallengeKind::Device => Ok(()),
         ChallengeKind::PrivakeySuper => {
             if body.get("privakeySuper").is_some_and(Json::is_object) {
                 Ok(())
@@ -96,7 +104,7 @@ pub fn challenges(kind: ChallengeKind, body: &Json, client: Option<&str>) -> Obj
     let mut out = Map::new();
     out.insert("type".to_owned(), kind.stored().into());
     match kind {
-        ChallengeKind::Privakey => {}
+        ChallengeKind::Privakey | ChallengeKind::Totp | ChallengeKind::Device => {}
         ChallengeKind::PrivakeySuper => {
             let given = body.get("privakeySuper").unwrap_or(&Json::Null);
             let members = texts(given, &["id", "key"]);

@@ -49,7 +49,14 @@ static CHALLENGES: Shape = Shape {
         ("enabled", Kind::Boolean),
         (
             "type",
-            Kind::OneOf(&["http-proxy", "privakey", "privakeySuper", "privakeysuper"]),
+            Kind::OneOf(&[
+                "http-proxy",
+                "privakey",
+                "privakeySuper",
+                "privakeysuper",
+                "totp",
+                "device",
+            ]),
         ),
         ("privakeySuper", Kind::Nested(&ACCESS)),
         ("api", Kind::Nested(&ADDRESSES)),

@@ -153,6 +153,14 @@ impl Settings {
             "security.cookie_keys",
             "a key is shorter than 16 characters; use longer random texts",
         );
+        found.error(
+            self.security
+                .sealing_keys
+                .iter()
+                .any(|key| key.expose_secret().len() < SHORT_SECRET),
+            "security.sealing_keys",
+            "a key is shorter than 16 characters; use longer random texts",
+        );
         let bootstrap = &self.bootstrap;
         if !bootstrap.allow_root_creation {
             return;

@@ -221,6 +221,7 @@ pub struct Security {
     pub root_full_control: bool,
     pub single_use_iat: bool,
     pub cookie_keys: Vec<SecretString>,
+    pub sealing_keys: Vec<SecretString>,
     #[serde(deserialize_with = "frame_ancestors")]
     pub frame_ancestors: Vec<String>,
     pub query_tokens: bool,

@@ -484,6 +484,14 @@ fn unsafe_settings_are_found() {
         "security.cookie_keys"
     ));
     assert!(found(
+        &[(
+            "UEAUTH_SECURITY__SEALING_KEYS",
+            "a-long-enough-random-text,short"
+        )],
+        Severity::Error,
+        "security.sealing_keys"
+    ));
+    assert!(found(
         &[("OPEN_GROUP_REG", "1")],
         Severity::Warning,
         "groups.open_registration"

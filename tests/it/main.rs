@@ -46,6 +46,7 @@ mod challenges;
 mod check;
 mod chromium;
 mod databases;
+mod devices;
 mod document;
 mod expiry;
 mod ferretdb;

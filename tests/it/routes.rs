@@ -46,6 +46,10 @@ const WITHOUT_PERMISSION: &[(&str, &str)] = &[
         "sets up the caller's own device",
     ),
     (
+        "POST /api/{group}/mfa/proof",
+        "shows that the caller's own device works",
+    ),
+    (
         "GET /api/{group}/organization/{org}/profile/{id}",
         "people may read what is kept about them; the handler asks for the permission of others",
     ),

@@ -475,7 +475,7 @@ impl ChallengeCore {
     pub(crate) async fn pending_for(
         &self,
         account: &str,
-        purpose: &str,
+        purpose: Option<&str>,
     ) -> Result<Vec<Arc<Challenge>>, ActorError> {
         let setup = &self.shelf.setup;
         let key = ChallengeId::account_key(account);
@@ -483,7 +483,7 @@ impl ChallengeCore {
         let now = self.shelf.now();
         let pending = found.into_iter().filter(|record| {
             record.live(now)
-                && record.value.purpose == purpose
+                && purpose.is_none_or(|purpose| record.value.purpose == purpose)
                 && record.value.status(now) == Status::Pending
         });
         Ok(pending.map(|record| record.value).collect())

@@ -131,7 +131,18 @@ impl Challenges {
         call(
             &*self.door,
             &self.group,
-            async move |core: Rc<ChallengeCore>| core.pending_for(&account, &purpose).await,
+            async move |core: Rc<ChallengeCore>| core.pending_for(&account, Some(&purpose)).await,
+        )
+        .await
+    }
+
+    /// The challenges this account has not answered yet, whatever they are for.
+    pub async fn all_pending_for(&self, account: &str) -> Result<Vec<Arc<Challenge>>, ActorError> {
+        let account = account.to_owned();
+        call(
+            &*self.door,
+            &self.group,
+            async move |core: Rc<ChallengeCore>| core.pending_for(&account, None).await,
         )
         .await
     }

@@ -138,7 +138,7 @@ impl Provider for HttpProxy {
         if text(details, "uid").is_none() || text(details, "accountId").is_none() {
             return Err(ProviderError::Answer("interactionDetails"));
         }
-        Ok(Sent { key, response })
+        Ok(Sent::new(key, response))
     }
 
     fn read(&self, body: &Json) -> Option<Told> {

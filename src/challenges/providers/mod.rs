@@ -1,7 +1,9 @@
 //! What reaches people's devices: services that the operator has chosen.
 
+mod device;
 mod http_proxy;
 mod privakey;
+mod totp;
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,9 +18,12 @@ use crate::outgoing::CallError;
 use crate::plugins::providers::ChallengeKind;
 use crate::plugins::rules::current;
 use crate::store::StoreError;
+use crate::totp::rules::TotpError;
 
+pub use device::Device;
 pub use http_proxy::HttpProxy;
 pub use privakey::Privakey;
+pub use totp::Totp;
 
 /// How long a provider waits for an answer unless it is told otherwise.
 pub const DURATION: &str = "5m";
@@ -40,14 +45,31 @@ pub enum ProviderError {
     NoCredentials,
     #[error("no token for the provider could be made: {0}")]
     Token(ApiError),
+    #[error("the account has nothing set up to answer with")]
+    NoDevice,
+    #[error("too many wrong codes; the next one counts in {0} s")]
+    TooMany(u64),
+    #[error("{0}")]
+    Broken(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TotpError> for ProviderError {
+    fn from(e: TotpError) -> Self {
+        match e {
+            TotpError::Store(e) => Self::Store(e),
+            other => Self::Broken(other.to_string()),
+        }
+    }
 }
 
 impl From<ProviderError> for ApiError {
     fn from(e: ProviderError) -> Self {
         match e {
             ProviderError::Store(e) => e.into(),
+            ProviderError::TooMany(wait) => Self::too_many(wait),
+            ProviderError::Broken(cause) => Self::internal(cause),
             other => Self::failed_dependency(other.to_string()),
         }
     }
@@ -80,6 +102,18 @@ pub struct Sent {
     pub key: String,
     /// What the provider answered.
     pub response: Json,
+    /// What is stored with the challenge, beside what the asker gave. Nobody outside sees it.
+    pub kept: Map<String, Json>,
+}
+
+impl Sent {
+    pub fn new(key: String, response: Json) -> Self {
+        Self {
+            key,
+            response,
+            kept: Map::new(),
+        }
+    }
 }
 
 /// What somebody says was answered. Nothing of it is true until [`Provider::confirms`].
@@ -110,6 +144,8 @@ pub trait Provider: Send + Sync {
     /// How answers call it.
     fn name(&self) -> &'static str;
     async fn send(&self, app: &App, push: &Push<'_>) -> Outcome<Sent>;
+    /// Called once the challenge is stored and can be answered.
+    fn announce(&self, _: &App, _: &str) {}
     /// The body of a call back; none if it lacks something.
     fn read(&self, body: &Json) -> Option<Told>;
     /// Does the provider say so too?
@@ -126,6 +162,10 @@ pub trait Provider: Send + Sync {
     /// Does the code answer what the account was asked? A right one is used up.
     async fn takes_code(&self, _: &App, _: &Account, _: &str) -> Outcome<bool> {
         Ok(false)
+    }
+    /// Can its devices be told a number to enter?
+    fn matches_numbers(&self) -> bool {
+        false
     }
     /// Does an account have a device only once that has shown that it works? Then the provider
     /// itself sets `mfa.enabled`, and binding does not.
@@ -162,7 +202,46 @@ pub async fn of(app: &App, tenant: &Tenant) -> ApiResult<Box<dyn Provider>> {
         ChallengeKind::Privakey | ChallengeKind::PrivakeySuper => {
             Box::new(Privakey::new(app, tenant)?)
         }
+        ChallengeKind::Totp => Box::new(Totp::new(tenant)),
+        ChallengeKind::Device => Box::new(Device::new(app, tenant)),
     })
+}
+
+/// Takes away all devices that the group's provider knows of the account, as far as it can;
+/// false if some may remain.
+pub async fn revoke_all(app: &App, tenant: &Tenant, account: &str) -> bool {
+    match is_on(app, tenant).await {
+        Ok(false) => return true,
+        Ok(true) => {}
+        Err(cause) => {
+            tracing::warn!(account, cause = %cause.message, "the provider of challenges is not known");
+            return false;
+        }
+    }
+    let provider = match of(app, tenant).await {
+        Ok(provider) => provider,
+        Err(cause) => {
+            tracing::warn!(account, cause = %cause.message, "devices could not be listed");
+            return false;
+        }
+    };
+    let devices = match provider.devices(app, account).await {
+        Ok(devices) => devices,
+        // the provider does not know the account
+        Err(ProviderError::Call(CallError::Status(404))) => return true,
+        Err(cause) => {
+            tracing::warn!(account, %cause, "devices could not be listed");
+            return false;
+        }
+    };
+    let mut all = true;
+    for device in devices {
+        if let Err(cause) = provider.revoke(app, &device).await {
+            tracing::warn!(account, device, %cause, "a device could not be revoked");
+            all = false;
+        }
+    }
+    all
 }
 
 /// A text that is there and not empty.

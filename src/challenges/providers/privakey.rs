@@ -111,7 +111,7 @@ impl Provider for Privakey {
             return Err(ProviderError::Answer("the transaction that it was sent"));
         }
         let key = id(&response, "guid").ok_or(ProviderError::Answer("guid"))?;
-        Ok(Sent { key, response })
+        Ok(Sent::new(key, response))
     }
 
     fn read(&self, body: &Json) -> Option<Told> {

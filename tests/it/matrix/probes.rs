@@ -150,7 +150,9 @@ impl World {
             ("target", _) => "ui".to_owned(),
             ("prettyName", _) => "vacant".to_owned(),
             ("account", _) => self.colleague.id.clone(),
-            ("uid" | "file" | "folder" | "key" | "function" | "passkey", _) => "nothing".to_owned(),
+            ("uid" | "file" | "folder" | "key" | "function" | "passkey" | "device", _) => {
+                "nothing".to_owned()
+            }
             _ => panic!("say what {{{name}}} in {} stands for", row.path),
         }
     }
@@ -297,7 +299,16 @@ impl World {
                 let details = json!({"uid": "nothing", "accountId": self.colleague.id});
                 Probe::sends(json!({"id": "nothing", "action": 0, "interactionDetails": details}))
             }
+            "/api/{group}/devices/enrol" => {
+                Probe::sends(json!({"code": "none", "key": {}, "signed": "none"}))
+            }
+            "/api/{group}/devices/enrolments" => Probe::default(),
+            "/api/{group}/devices/challenges/{key}" => Probe::sends(json!({"signed": "none"})),
             "/api/{group}/mfa/instructions" => Probe::sends(json!({"state": "s"})),
+            "/api/{group}/mfa/proof"
+            | "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code" => {
+                Probe::sends(json!({"state": "s", "code": "000000"}))
+            }
             "/api/{group}/mfa/safe-recovery" => {
                 Probe::sends(json!({"state": "s", "selection": "device"}))
             }
@@ -376,6 +387,10 @@ impl World {
                 Probe::of(self.new_key().await.1)
             }
             "PUT /api/{group}/notification/{id}/process" => Probe::default(),
+            "PUT /api/{group}/devices/subscription" => Probe::sends(json!({"signed": "none"})),
+            "PATCH /api/{group}/account/{id}/devices/{device}" => {
+                Probe::sends(json!({"name": "Phone"}))
+            }
             "PUT /api/{group}/device/challenge" => Probe::sends(
                 json!({"title": "t", "header": "h", "message": "m", "lookup": self.colleague.email}),
             ),
@@ -424,6 +439,7 @@ impl World {
             "/api/{group}/organizations/{id}"
             | "/api/group/{id}/alias-dns/{target}"
             | "/api/{group}/account/{id}/passkeys/{passkey}"
+            | "/api/{group}/account/{id}/devices/{device}"
             | "/api/{group}/profile" => Probe::default(),
             "/api/{group}/organizations/{org}/domains/{id}" => Probe::of(self.new_domain().await),
             "/api/{group}/products/{id}" => Probe::of(self.new_product().await),
@@ -463,6 +479,10 @@ impl World {
         let token = caller.token.as_deref().unwrap_or_default();
         match row.route().as_str() {
             route if route.contains("/passkeys") => Probe::of(caller.id.clone()),
+            "PATCH /api/{group}/account/{id}/devices/{device}" => {
+                Probe::of(caller.id.clone()).body(json!({"name": "Phone"}))
+            }
+            route if route.contains("/devices") => Probe::of(caller.id.clone()),
             "PATCH /api/{group}/account/{id}" => {
                 Probe::of(caller.id.clone()).body(replace("/acceptingProfileRequests", true))
             }

@@ -49,6 +49,12 @@ const MORE: &[(&str, &[&str])] = &[
         "DELETE /api/{group}/account/{id}/passkeys/{passkey}",
         &["own"],
     ),
+    ("GET /api/{group}/account/{id}/devices", &["own"]),
+    ("PATCH /api/{group}/account/{id}/devices/{device}", &["own"]),
+    (
+        "DELETE /api/{group}/account/{id}/devices/{device}",
+        &["own"],
+    ),
     ("GET /api/{group}/client/{id}", &["own"]),
     ("GET /api/{group}/organization/{org}/account/{id}", &["own"]),
     ("GET /api/{group}/organization/{org}/profile/{id}", &["own"]),

@@ -1,0 +1,73 @@
+//! Listing, naming and taking away an account's devices.
+
+use crate::app::App;
+use crate::devices::{Enrolment, StoredDevice};
+use crate::http::ApiError;
+use crate::http::error::ApiResult;
+use crate::store::{Filter, Order, Query, StoreError, and, eq};
+
+/// Longest name (characters).
+const LONGEST_NAME: usize = 64;
+
+pub fn of_account(group: &str, account: &str) -> Filter {
+    and([eq("authGroup", group), eq("accountId", account)])
+}
+
+/// The devices of an account, oldest first.
+pub async fn list(app: &App, group: &str, account: &str) -> Result<Vec<StoredDevice>, StoreError> {
+    let all = Query::new(of_account(group, account)).sort("createdAt", Order::Ascending);
+    app.store.of::<StoredDevice>().find(all).await
+}
+
+pub fn name_of(given: Option<&str>) -> String {
+    let given = given.map(str::trim).filter(|n| !n.is_empty());
+    let name = given.unwrap_or("Device");
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect()
+}
+
+/// Calls a device something else; 404 if the account has no such.
+pub async fn rename(
+    app: &App,
+    group: &str,
+    account: &str,
+    id: &str,
+    name: &str,
+) -> ApiResult<StoredDevice> {
+    let this = of_account(group, account).and(eq("_id", id));
+    let named = app
+        .store
+        .of::<StoredDevice>()
+        .update_where(this, |d: &mut StoredDevice| {
+            d.name = name_of(Some(name));
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    named.ok_or_else(|| ApiError::missing(id))
+}
+
+/// Takes a device away; 404 if the account has no such.
+pub async fn remove(app: &App, group: &str, account: &str, id: &str) -> ApiResult<StoredDevice> {
+    let this = of_account(group, account).and(eq("_id", id));
+    let gone = app.store.of::<StoredDevice>().take(this).await?;
+    let gone = gone.ok_or_else(|| ApiError::missing(id))?;
+    tracing::info!(group, account, device = id, "device removed");
+    Ok(gone)
+}
+
+/// Takes a device of whatever account away.
+pub async fn revoke(app: &App, group: &str, id: &str) -> Result<(), StoreError> {
+    let this = and([eq("_id", id), eq("authGroup", group)]);
+    app.store.of::<StoredDevice>().take(this).await?;
+    Ok(())
+}
+
+/// Takes all devices of an account away, and the codes for further ones.
+pub async fn remove_all(app: &App, group: &str, account: &str) -> Result<(), StoreError> {
+    let all = || of_account(group, account);
+    app.store.of::<Enrolment>().delete_many(all()).await?;
+    app.store.of::<StoredDevice>().delete_many(all()).await?;
+    Ok(())
+}
