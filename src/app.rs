@@ -36,6 +36,8 @@ pub struct Parts {
     /// The operator's mail server, if there is one.
     pub mailer: Option<crate::notifications::mail::Mailer>,
     pub asked: crate::accounts::notices::Asked,
+    /// How asking a device went last.
+    pub pushed: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
@@ -190,6 +192,7 @@ impl Parts {
             outgoing,
             mailer,
             asked: Default::default(),
+            pushed: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys

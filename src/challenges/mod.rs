@@ -5,7 +5,7 @@ mod callbacks;
 pub mod codes;
 pub mod model;
 pub mod providers;
-mod recovery;
+pub mod recovery;
 pub mod routes;
 mod sending;
 mod states;
@@ -14,4 +14,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use sending::{Asked, Purpose, Question, ask, redeem};
+pub use sending::{Asked, Purpose, Question, ask, pretend, redeem};

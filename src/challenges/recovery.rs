@@ -6,7 +6,7 @@ use ueauth_actors::ChallengeId;
 
 use crate::accounts::Account;
 use crate::app::App;
-use crate::challenges::providers::{self, Provider, ProviderError};
+use crate::challenges::providers::{self, Instructions, Provider, ProviderError};
 use crate::challenges::sending::{self, Purpose, Question};
 use crate::challenges::states::LONGEST;
 use crate::gate::Ctx;
@@ -136,21 +136,36 @@ async fn has_proved(ctx: &Ctx, account: &Account, state: &str, method: &str) -> 
 }
 
 /// Takes every device away and gets ready for a new one.
-async fn bind(app: &App, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
+pub async fn prepare(
+    app: &App,
+    account: &Account,
+    provider: &dyn Provider,
+) -> ApiResult<Instructions> {
     let warnings = revoke_all(app, account, provider).await;
     let mut data = provider.bind(app, account).await?;
+    data.insert("warnings".to_owned(), warnings.into());
+    Ok(data)
+}
+
+/// From now on a device is asked for whenever the account signs in.
+pub async fn enable(app: &App, account: &str) -> ApiResult<()> {
     let now = app.date();
     app.store
         .of::<Account>()
-        .update(&account.id, |a: &mut Account| {
+        .update(account, |a: &mut Account| {
             a.mfa.enabled = Some(true);
             a.modified_at = now;
-            a.modified_by.clone_from(&account.id);
+            account.clone_into(&mut a.modified_by);
             Ok::<_, ApiError>(())
         })
         .await?
         .ok_or_else(|| ApiError::failed_dependency("The account is gone"))?;
-    data.insert("warnings".to_owned(), warnings.into());
+    Ok(())
+}
+
+async fn bind(app: &App, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
+    let data = prepare(app, account, provider).await?;
+    enable(app, &account.id).await?;
     Ok(reply::no_store(reply::ok("MFA RECOVERY", data)?))
 }
 

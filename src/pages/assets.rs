@@ -25,6 +25,7 @@ const FILES: &[(&str, &[u8])] = files![
     "app.js",
     "account.js",
     "passkey.js",
+    "wait.js",
     "docs.js",
     "oauth2-redirect.html",
     "favicon.png",

@@ -11,7 +11,7 @@ use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::interactions::look::Look;
 use crate::notifications::delivery::is_on;
-use crate::notifications::messages;
+use crate::notifications::messages::{self, Proof};
 use crate::oidc::records::Purpose;
 use crate::pages::{MakePasskey, Message, Page, SetPasskey};
 use crate::passkeys::party::Party;
@@ -92,7 +92,8 @@ async fn mail(ctx: Ctx) -> ApiResult<Reply> {
         let account = account.filter(|a| a.is_usable() && a.verified);
         let alias = ctx.custom_domain.as_deref();
         let sent = tell_if(app, account, async |account: Account| {
-            messages::passkey_link(app, tenant, &account, state, alias).await
+            let proof = Proof::Passkey { state };
+            messages::proof_link(app, tenant, &account, proof, alias).await
         });
         if let Err(cause) = sent.await {
             tracing::warn!(error = %cause.message, "no link to set up a passkey");

@@ -12,14 +12,14 @@ use crate::server::{Server, Store};
 use crate::tenant::Tenant;
 
 /// A group with device challenges; its user has a device.
-struct Scene {
-    server: Server,
-    tenant: Tenant,
-    provider: Provider,
+pub struct Scene {
+    pub server: Server,
+    pub tenant: Tenant,
+    pub provider: Provider,
 }
 
 impl Scene {
-    async fn set(server: Server) -> Self {
+    pub async fn set(server: Server) -> Self {
         let tenant = Tenant::create(&server).await;
         let provider = Provider::start().await;
         let scene = Self {
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// Changes an option of the whole server.
-    async fn option(&self, name: &str, mut body: Value) {
+    pub async fn option(&self, name: &str, mut body: Value) {
         let global = "/api/plugins/global";
         let root = &self.tenant.root_token;
         let now = send(to(&self.server, Method::GET, global).bearer_auth(root)).await;
@@ -63,16 +63,16 @@ impl Scene {
             .expect(201);
     }
 
-    fn path(&self, path: &str) -> String {
+    pub fn path(&self, path: &str) -> String {
         format!("/api/{}/{path}", self.tenant.group)
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(to(&self.server, Method::POST, &self.path(path)).json(body)).await
     }
 
     /// Asks something by the owner's client.
-    async fn custom(&self, more: Value) -> Answer {
+    pub async fn custom(&self, more: Value) -> Answer {
         let mut body = json!({
             "title": "Pay?", "header": "The shop", "message": "12 EUR", "lookup": self.tenant.user.email,
         });
@@ -83,26 +83,26 @@ impl Scene {
     }
 
     /// The key of a custom challenge with that state.
-    async fn asked(&self, state: &str, more: Value) -> String {
+    pub async fn asked(&self, state: &str, more: Value) -> String {
         let mut body = more;
         body["state"] = json!(state);
         let answer = self.custom(body).await.expect(200).json();
         text(&answer["data"]["key"]).to_owned()
     }
 
-    async fn press(&self, key: &str, button: i64) -> Answer {
+    pub async fn press(&self, key: &str, button: i64) -> Answer {
         self.post("mfa/callback", &self.provider.press(key, button))
             .await
     }
 
-    fn status_path(&self, key: &str, uid: &str) -> String {
+    pub fn status_path(&self, key: &str, uid: &str) -> String {
         let user = &self.tenant.user.id;
         self.path(&format!(
             "mfa/{key}/account/{user}/interaction/{uid}/status"
         ))
     }
 
-    async fn status(&self, key: &str, uid: &str) -> u16 {
+    pub async fn status(&self, key: &str, uid: &str) -> u16 {
         let path = self.status_path(key, uid);
         send(to(&self.server, Method::GET, &path)).await.status
     }
@@ -138,7 +138,7 @@ impl Scene {
 }
 
 /// Waits until somebody waits for a challenge.
-async fn somebody_waits(server: &Server) {
+pub async fn somebody_waits(server: &Server) {
     for _ in 0..600 {
         let metrics = send(to(server, Method::GET, "/metrics")).await;
         let waiting = metrics
