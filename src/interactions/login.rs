@@ -100,10 +100,12 @@ pub async fn choices(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
     render(ctx, open, view).await
 }
 
-/// Does the client take people only who sign in without a password? Where that is not possible,
-/// passwords stay, since nobody could get in otherwise.
-fn without_password(open: &Open, ways: Ways) -> bool {
-    open.client.payload.client_only_passwordless == Some(true) && ways.passwordless()
+/// Does the client take people only who sign in without a password? A passkey or a device may be
+/// missing, so that passwords stay where no links are mailed: somebody could not get in otherwise.
+/// They stay at the group's own portal too, which nobody chose that for.
+fn without_password(ctx: &Ctx, open: &Open, ways: Ways) -> ApiResult<bool> {
+    let portal = ctx.tenant()?.group.associated_client.as_deref() == Some(open.client.id.as_str());
+    Ok(open.client.payload.client_only_passwordless == Some(true) && ways.link && !portal)
 }
 
 /// `POST /{group}/interaction/{uid}/passkey`: a challenge for whatever passkey the person chooses.
@@ -140,7 +142,7 @@ async fn passkey(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
 async fn password(ctx: &Ctx, open: &Open, email: &str) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?;
     ctx.app.limits.check(LimitClass::Login, &ctx.peer())?;
-    if without_password(open, Ways::of(ctx).await?) {
+    if without_password(ctx, open, Ways::of(ctx).await?)? {
         return refuse(ctx, open, email, Flash::NotEnabled).await;
     }
     let password = ctx.req.field("password").unwrap_or_default();
@@ -205,7 +207,7 @@ async fn render(ctx: &Ctx, open: &Open, view: View<'_>) -> ApiResult<Reply> {
         client_name: Some(&open.client.payload.client_name),
         flash: view.flash,
         passwordless: ways.link || ways.device,
-        show_password_field: !without_password(open, ways),
+        show_password_field: !without_password(ctx, open, ways)?,
         offer_verification: false,
         federation: Federation::default(),
         forgot_url: Some(&forgot),

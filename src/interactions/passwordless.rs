@@ -129,19 +129,17 @@ pub async fn device(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
         }
         Err(e) => return slowed(ctx, open, &named.typed, e).await,
     }
-    let waiting = match asked {
-        Some(waiting) => waiting,
-        None => {
-            let id = &waiting.account_id;
-            let feigned =
-                challenges::pretend(app, tenant, id, &open.uid, Purpose::DeviceLogin).await;
-            match feigned {
-                Ok(asked) => second_factor::asked_of(ctx, open, waiting, asked).await?,
-                Err(e) => return slowed(ctx, open, &named.typed, e).await,
-            }
+    if let Some(waiting) = asked {
+        return second_factor::wait(ctx, open, &waiting, None);
+    }
+    let id = &waiting.account_id;
+    match challenges::pretend(app, tenant, id, &open.uid, Purpose::DeviceLogin).await {
+        Ok(asked) => {
+            let waiting = second_factor::asked_of(ctx, open, waiting, asked).await?;
+            second_factor::wait(ctx, open, &waiting, None)
         }
-    };
-    second_factor::wait(ctx, open, &waiting, None)
+        Err(e) => slowed(ctx, open, &named.typed, e).await,
+    }
 }
 
 /// `action=magic-email`: a link goes to the address of the account, whatever the form says.
@@ -203,7 +201,7 @@ pub async fn follow(ctx: Ctx) -> ApiResult<Reply> {
         account = account.id,
         "signed in by link"
     );
-    if second_factor::client_demands(&ctx, &open)? {
+    if second_factor::is_demanded(&ctx, &open)? {
         return Box::pin(second_factor::after_first(&ctx, &open, &account, &[])).await;
     }
     open.signed_in(&ctx, &account.id, &[]).await

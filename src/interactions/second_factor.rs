@@ -17,7 +17,7 @@ use crate::interactions::state::Open;
 use crate::interactions::ways::Ways;
 use crate::logs::{self, Code};
 use crate::notifications::{are_on, messages};
-use crate::oidc::acr;
+use crate::oidc::acr::Wanted;
 use crate::oidc::records::Waiting;
 use crate::pages::{BindDevice, Flash, Page, WaitDevice, qr};
 use crate::store::Value;
@@ -49,15 +49,17 @@ pub async fn after_first(
             Err(e) => Err(undelivered(e)),
         };
     }
-    if tenant.group.config.mfa_challenge.required || client_demands(ctx, open)? {
+    if tenant.group.config.mfa_challenge.required || is_demanded(ctx, open)? {
         return bind(ctx, open, account, waiting, None).await;
     }
     open.signed_in(ctx, &account.id, amr).await
 }
 
-/// Does the client want more than one factor of everybody?
-pub fn client_demands(ctx: &Ctx, open: &Open) -> ApiResult<bool> {
-    Ok(!acr::of_client(&ctx.tenant()?.group, &open.client).is_empty())
+/// Does the client, or this very request, need more than one factor?
+pub fn is_demanded(ctx: &Ctx, open: &Open) -> ApiResult<bool> {
+    let group = &ctx.tenant()?.group;
+    let (values, claims) = (open.param("acr_values"), open.param("claims"));
+    Ok(Wanted::of(group, &open.client, values, claims).needs_factors())
 }
 
 /// Somebody who switched a second factor on gets in without it.

@@ -1,8 +1,13 @@
 //! Authentication context classes: which of them a sign-in meets, told by its methods (RFC 8176).
 
+use serde_json::{Map, Value as Json};
+
 use crate::clients::Client;
 use crate::groups::AuthGroup;
 use crate::store::Value;
+
+/// Most classes of one request that are looked at.
+const MOST: usize = 20;
 
 /// What a class demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +61,91 @@ pub fn strongest<M: AsRef<str>>(group: &AuthGroup, methods: &[M]) -> Option<&'st
         .find(|class| listed(class) && is_met(class, methods))
 }
 
-/// The classes that the client always asks for and the group tells of.
-pub fn of_client<'c>(group: &AuthGroup, client: &'c Client) -> Vec<&'c str> {
-    let Some(Value::Array(list)) = client.payload.extra.get("default_acr_values") else {
-        return Vec::new();
-    };
-    list.iter()
-        .filter_map(Value::as_str)
-        .filter(|class| group.config.acr_values.iter().any(|a| a == class))
-        .filter(|class| demand(class).is_some())
-        .collect()
+/// The classes that an authorization is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of each list one class has to be met.
+    needed: Vec<Vec<String>>,
+    /// One of these should be met.
+    asked: Vec<String>,
+}
+
+impl Wanted {
+    /// `acr_values` and an `acr` of `claims` (OpenID Connect Core §5.5.1.1) as the request has
+    /// them, and what the client always needs.
+    pub fn of(
+        group: &AuthGroup,
+        client: &Client,
+        acr_values: Option<&str>,
+        claims: Option<&str>,
+    ) -> Self {
+        let told = |class: &&str| {
+            demand(class).is_some() && group.config.acr_values.iter().any(|a| a == class)
+        };
+        let mut out = Self::default();
+        let always = match client.payload.extra.get("default_acr_values") {
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).filter(told).collect()
+            }
+            _ => Vec::new(),
+        };
+        out.need(always);
+        let claims: Json = claims
+            .and_then(|c| serde_json::from_str(c).ok())
+            .unwrap_or_default();
+        let acr = claims.pointer("/id_token/acr").unwrap_or(&Json::Null);
+        let several = acr.get("values").and_then(Json::as_array);
+        let values = several.into_iter().flatten().chain(acr.get("value"));
+        let values: Vec<&str> = values.filter_map(Json::as_str).take(MOST).collect();
+        if acr.get("essential").and_then(Json::as_bool) == Some(true) {
+            out.need(values);
+        } else {
+            out.asked
+                .extend(values.into_iter().filter(told).map(ToOwned::to_owned));
+        }
+        let values = acr_values.unwrap_or_default().split_whitespace().take(MOST);
+        out.asked.extend(values.filter(told).map(ToOwned::to_owned));
+        out
+    }
+
+    fn need(&mut self, classes: Vec<&str>) {
+        if !classes.is_empty() {
+            self.needed
+                .push(classes.into_iter().map(ToOwned::to_owned).collect());
+        }
+    }
+
+    /// Is something missing without which there is no answer?
+    pub fn is_unmet<M: AsRef<str>>(&self, methods: &[M]) -> bool {
+        let met = |classes: &Vec<String>| classes.iter().any(|c| is_met(c, methods));
+        !self.needed.iter().all(met)
+    }
+
+    /// Is something missing that was asked for?
+    pub fn falls_short<M: AsRef<str>>(&self, methods: &[M]) -> bool {
+        !self.asked.is_empty() && !self.asked.iter().any(|c| is_met(c, methods))
+    }
+
+    /// Is more than one factor needed, and would a second one be enough?
+    pub fn needs_factors(&self) -> bool {
+        self.needed.iter().flatten().any(|c| is_met(c, &["mfa"]))
+    }
+
+    /// The class that the client is told: what it wanted, if that is met.
+    pub fn answer<M: AsRef<str>>(&self, methods: &[M]) -> Option<&str> {
+        let wanted = self.needed.iter().flatten().chain(&self.asked);
+        let mut met = wanted.filter(|c| is_met(c, methods));
+        met.next().map(String::as_str)
+    }
+}
+
+/// Tells a resource server as well how somebody signed in (RFC 9068 §2.2.1, RFC 9470 §6), where
+/// the group tells of classes.
+pub fn note(extra: &mut Map<String, Json>, acr: Option<&str>, amr: &[String]) {
+    if let Some(acr) = acr {
+        extra.insert("acr".to_owned(), acr.into());
+        extra.insert("amr".to_owned(), amr.to_vec().into());
+    }
 }
 
 #[cfg(test)]
