@@ -49,6 +49,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::plugins::routes::ROUTES,
         crate::passkeys::routes::ROUTES,
         crate::passkeys::pages::ROUTES,
+        crate::challenges::wizard::ROUTES,
         crate::notifications::routes::ROUTES,
         crate::challenges::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,

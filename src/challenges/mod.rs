@@ -3,6 +3,7 @@
 mod answers;
 mod callbacks;
 pub mod codes;
+pub mod follow_ups;
 pub mod model;
 pub mod providers;
 pub mod recovery;
@@ -10,6 +11,7 @@ pub mod routes;
 mod sending;
 mod states;
 mod status;
+pub mod wizard;
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/mfa/callback", [Group], answers::told, public "the provider is asked whether it is true"),
     route!(POST "/api/{group}/{function}/callback", [Group], answers::unknown, public "says that there is no such thing"),
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/status", [Group], status::status, public "whoever knows all parts may know the answer"),
-    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
+    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::Passkey, Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
     route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
     route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),
     route!(POST "/api/{group}/device/challenge", [Group, Limit(LimitClass::Passkeys)], sign_in, public "the state is the credential"),
@@ -163,5 +163,16 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("provider".to_owned(), asked.provider.into());
     data.insert("response".to_owned(), asked.response);
     data.insert("accountId".to_owned(), account.id.into());
+    asked_at_page(&mut data, asked.number, asked.by_code);
     reply::ok(CHALLENGE, data)
+}
+
+/// What the page has to show or to ask for, if anything.
+pub fn asked_at_page(data: &mut Map<String, Json>, number: Option<String>, by_code: bool) {
+    if let Some(number) = number {
+        data.insert("number".to_owned(), number.into());
+    }
+    if by_code {
+        data.insert("byCode".to_owned(), true.into());
+    }
 }

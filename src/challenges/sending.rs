@@ -16,7 +16,7 @@ const KEPT: i64 = 1_200_000;
 /// How long (ms) an unanswered custom challenge keeps others away.
 const PATIENCE: i64 = 300_000;
 /// What those write who took a challenge back.
-const SUPERSEDED: &str = "superseded";
+pub const SUPERSEDED: &str = "superseded";
 
 /// What an approval may be used for. One never serves for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub enum Purpose {
     SignIn,
     /// Binding another device.
     Recovery,
+    /// Mailing a link to set a new password.
+    PasswordReset,
+    /// Letting somebody have the profile.
+    ProfileRequest,
     /// Whatever an application asks; it proves nothing to this server.
     Custom,
 }
@@ -40,6 +44,8 @@ impl Purpose {
             Self::DeviceLogin => "device-login",
             Self::SignIn => "sign-in",
             Self::Recovery => "recovery",
+            Self::PasswordReset => "password-reset",
+            Self::ProfileRequest => "profile-request",
             Self::Custom => "custom",
         }
     }

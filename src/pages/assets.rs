@@ -26,6 +26,7 @@ const FILES: &[(&str, &[u8])] = files![
     "account.js",
     "passkey.js",
     "wait.js",
+    "device.js",
     "docs.js",
     "oauth2-redirect.html",
     "favicon.png",

@@ -1,4 +1,4 @@
-//! Signing in by a device: waiting for it, and setting the first one up.
+//! Devices: waiting for one, and setting one up.
 
 use askama::Template;
 
@@ -49,4 +49,31 @@ pub struct BindDevice<'a> {
     pub screen: Option<(&'a str, &'a str)>,
     pub restart_url: &'a str,
     pub cancel_url: &'a str,
+}
+
+/// Sets up a device, step by step, by the API.
+#[derive(Clone, Debug, Template)]
+#[template(path = "set_device.html")]
+pub struct SetDevice<'a> {
+    pub shell: Shell<'a>,
+    /// `/api/{ag}/mfa/instructions`
+    pub instructions_url: &'a str,
+    /// `/api/{ag}/mfa/safe-recovery`
+    pub choice_url: &'a str,
+    /// Ties the requests together.
+    pub state: &'a str,
+    /// Who it is, proven by a mailed link.
+    pub token: Option<&'a str>,
+    /// Whom the link went to; shown only.
+    pub email: &'a str,
+    /// `/{ag}/recover-mfa/email-verify`, where links are mailed.
+    pub mail_url: Option<&'a str>,
+    /// `/api/{ag}/webauthn/authenticate`, where passkeys are on.
+    pub passkey_url: Option<&'a str>,
+    /// Codes can be mailed.
+    pub mails: bool,
+    /// `/{ag}/recover-mfa`
+    pub restart_url: &'a str,
+    /// `/{ag}/set-passkey`
+    pub passkey_setup_url: Option<String>,
 }

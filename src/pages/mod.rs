@@ -26,13 +26,13 @@ pub use auto_submit::AutoSubmit;
 pub use brand::{Brand, BrandInput, ClientLook, Orientation, Shell};
 pub use consent::{Consent, OfflineAccess, ResourceScopes};
 pub use csp::{Policy, csp};
-pub use devices::{BindDevice, WaitDevice};
+pub use devices::{BindDevice, SetDevice, WaitDevice};
 pub use flash::{Flash, Tone};
 pub use landing::{DocsPage, DocsViewer, Landing};
 pub use login::{ButtonStyle, Federation, FederationButton, Login, LoginStep};
 pub use logout::{Logout, LogoutCancel, LogoutSuccess};
 pub use message::Message;
-pub use passkeys::{MakePasskey, SetPasskey};
+pub use passkeys::{DeviceProof, MakePasskey, SetPasskey};
 pub use recovery::{
     ForgotPassword, LockAccount, NewPassword, OwnedGroup, OwnedGroups, RecoverAccount,
 };

@@ -6,6 +6,7 @@ use crate::accounts::notices::tell_if;
 use crate::accounts::{Account, attempts, operations};
 use crate::app::LimitClass;
 use crate::challenges::model::ChallengeState;
+use crate::challenges::providers;
 use crate::gate::{Ctx, Route, tokens};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
@@ -13,7 +14,7 @@ use crate::interactions::look::Look;
 use crate::notifications::delivery::is_on;
 use crate::notifications::messages::{self, Proof};
 use crate::oidc::records::Purpose;
-use crate::pages::{MakePasskey, Message, Page, SetPasskey};
+use crate::pages::{DeviceProof, MakePasskey, Message, Page, SetPasskey};
 use crate::passkeys::party::Party;
 use crate::route;
 use crate::secrets;
@@ -47,6 +48,7 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     app.store.of::<ChallengeState>().insert(&state).await?;
     let look = Look::of(&ctx)?;
     let links = mails_links(&ctx).await?;
+    let devices = providers::is_on(app, ctx.tenant()?).await?;
     let mail_url = format!("{}/passkey/email-verify", look.base());
     let page = SetPasskey {
         shell: look.shell("Set up a passkey"),
@@ -54,6 +56,11 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
         state: &state.state_value,
         next_url: &format!("{}/passkey", look.base()),
         mail_url: links.then_some(mail_url.as_str()),
+        device: devices.then(|| DeviceProof {
+            options_url: format!("/api/{group}/account/login/options"),
+            challenge_url: format!("/api/{group}/device/challenge"),
+            status_url: format!("/api/{group}/mfa"),
+        }),
     };
     Ok(look.page(StatusCode::OK, page.html()))
 }

@@ -2,7 +2,10 @@
 
 mod binding;
 mod browser;
+mod passwordless;
 mod second_factor;
+mod step_up;
+mod wizard;
 
 use reqwest::Method;
 use serde_json::{Value, json};
