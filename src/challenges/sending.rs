@@ -157,7 +157,7 @@ fn limit(app: &App, tenant: &Tenant, account: &str, purpose: Purpose) -> ApiResu
 }
 
 /// As if the account had been asked, which has no device or does not exist: whoever waits for an
-/// answer can not tell, and none comes.
+/// answer can not tell, and none comes. Not for providers whose answer is typed.
 pub async fn pretend(
     app: &App,
     tenant: &Tenant,
@@ -186,7 +186,7 @@ pub async fn pretend(
         provider: provider.name(),
         response: Json::Null,
         number: None,
-        by_code: provider.asks_for_code(),
+        by_code: false,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The ways of signing in that a group offers at the moment.
 
+use crate::challenges::providers;
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::notifications::delivery;
@@ -22,9 +23,15 @@ impl Ways {
         let plugins = ctx.plugins().await?;
         let chosen = &group.config.mfa_challenge;
         let mfa = plugins.mfa_challenge.enabled && chosen.enable;
+        // a code that can be guessed is no sign-in of its own
+        let device = mfa
+            && chosen.no_pass_login
+            && providers::of(app, ctx.tenant()?)
+                .await
+                .is_ok_and(|provider| !provider.asks_for_code());
         Ok(Self {
             link: group.config.password_less_support && delivery::is_on(app, &plugins, group),
-            device: mfa && chosen.no_pass_login,
+            device,
             passkey: passkeys::is_on(&plugins, group),
             mfa,
         })
