@@ -1,13 +1,16 @@
 //! The one place where the parts are put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use ueauth_actors::{Clock, MemoryBus, Registry};
+use tokio::sync::{broadcast, watch};
+use ueauth_actors::{Bus, Clock, MemoryBus, Registry};
 
+use crate::bus::{Announcer, Changed, NatsBus};
 use crate::clients::rules::ClientCache;
 use crate::groups::Tenants;
+use crate::http::sockets::Sockets;
 use crate::limits::Limits;
 use crate::oidc::journal::StoreJournal;
 use crate::oidc::records::{Interaction, Session};
@@ -39,6 +42,12 @@ pub struct Parts {
     /// How asking a device went last.
     pub pushed: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
+    /// Sockets that clients hold open.
+    pub sockets: Sockets,
+    /// The connection to other nodes, if there may be any.
+    pub bus: Option<Arc<NatsBus>>,
+    listeners: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
+    stopping: watch::Sender<bool>,
     /// Signs cookies of groups that have no keys of their own.
     pub fallback_cookie_keys: Vec<String>,
     /// Works once, on an empty store, to create the root group.
@@ -65,8 +74,8 @@ pub enum StartError {
     Mail(#[from] lettre::transport::smtp::Error),
     #[error("routes collide: {0}")]
     Routes(#[from] crate::http::router::RouteError),
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Bus(#[from] crate::bus::BusStartError),
 }
 
 /// Every collection of the database, those of rooms that are yet to come included.
@@ -136,6 +145,32 @@ impl Parts {
         Date::from_millis(self.clock.now())
     }
 
+    /// Tells everybody who waits that the server stops.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Completes as soon as the server stops.
+    pub async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        if stopping.wait_for(|stopping| *stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the connection to other nodes.
+    pub fn bus_ended(&self) {
+        for listener in self.listeners().drain(..) {
+            listener.abort();
+        }
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<tokio::task::AbortHandle>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Opens the store and starts the actors.
     pub async fn start(
         settings: Settings,
@@ -157,11 +192,24 @@ impl Parts {
         )?;
         let outgoing = crate::outgoing::Caller::new(&settings.outgoing)?;
         let mailer = crate::notifications::mail::Mailer::new(&settings)?;
-        if settings.bus.url.is_some() {
-            return Err(StartError::Refused(
-                "bus.url is set, but this version runs as one node only; remove it".to_owned(),
-            ));
-        }
+        let shared_store = settings.store.url.expose_secret().starts_with("mongodb");
+        let mut listeners = Vec::new();
+        let nats = match &settings.bus.url {
+            Some(url) => {
+                let prefix = &settings.bus.subject;
+                let (bus, task) =
+                    Box::pin(NatsBus::start(url.expose_secret(), prefix, random.uuid())).await?;
+                listeners.push(task.abort_handle());
+                Some(bus)
+            }
+            None => None,
+        };
+        let bus: Arc<dyn Bus> = match &nats {
+            Some(bus) => Arc::clone(bus) as Arc<dyn Bus>,
+            // others may write to it, and nobody would tell
+            None if shared_store => Arc::new(MemoryBus::deaf()),
+            None => Arc::new(MemoryBus::default()),
+        };
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {
@@ -173,18 +221,29 @@ impl Parts {
             },
             ueauth_actors::Parts {
                 clock: Arc::clone(&clock),
-                bus: Arc::new(MemoryBus::default()),
+                bus,
                 sessions: Arc::new(journal.clone()),
                 interactions: Arc::new(journal.clone()),
                 challenges: Arc::new(journal),
             },
         )
         .map_err(StartError::Actors)?;
-        let shared_store = settings.store.url.expose_secret().starts_with("mongodb");
         let max_age = shared_store.then(|| Duration::from_secs(settings.cache.seconds.max(1)));
-        Ok(Arc::new(Self {
-            tenants: Tenants::new(settings.cache.groups, max_age),
-            clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age),
+        let limits = &settings.limits;
+        let sockets = Sockets::new(
+            limits.sockets_per_address.get(),
+            limits.sockets_per_group.get(),
+            Duration::from_secs(limits.socket_ping_seconds.get()),
+        );
+        let announcer = Announcer(nats.clone());
+        let changes = nats.as_ref().map(|bus| bus.changes());
+        let app = Arc::new(Self {
+            sockets,
+            bus: nats,
+            listeners: std::sync::Mutex::new(listeners),
+            stopping: watch::Sender::new(false),
+            tenants: Tenants::new(settings.cache.groups, max_age, announcer.clone()),
+            clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age, announcer),
             // rarely needed, so they can be read each time
             plugins: PluginCache::new(shared_store.then_some(Duration::ZERO)),
             limits: Limits::new(&settings.rate_limits),
@@ -206,7 +265,33 @@ impl Parts {
             hasher,
             actors,
             setup_code,
-        }))
+        });
+        if let Some(changes) = changes {
+            let listener = tokio::spawn(heed(Arc::downgrade(&app), changes));
+            app.listeners().push(listener.abort_handle());
+        }
+        Ok(app)
+    }
+}
+
+/// Forgets what other nodes changed.
+async fn heed(app: Weak<Parts>, mut changes: broadcast::Receiver<Changed>) {
+    use broadcast::error::RecvError;
+    loop {
+        let change = match changes.recv().await {
+            Ok(change) => change,
+            Err(RecvError::Lagged(_)) => Changed::Anything,
+            Err(RecvError::Closed) => return,
+        };
+        let Some(app) = app.upgrade() else { return };
+        match change {
+            Changed::Group(id) => app.tenants.forget(&id),
+            Changed::Client(id) => app.clients.forget(&id),
+            Changed::Anything => {
+                app.tenants.forget_all();
+                app.clients.forget_all();
+            }
+        }
     }
 }
 

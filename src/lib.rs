@@ -3,6 +3,7 @@
 pub mod access;
 pub mod accounts;
 pub mod app;
+pub mod bus;
 pub mod challenges;
 pub mod cli;
 pub mod clients;

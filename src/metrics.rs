@@ -98,6 +98,8 @@ struct Looked {
     hashes_done: Total,
     hashes_refused: Total,
     store_up: Level,
+    bus_up: Level,
+    sockets: Level,
 }
 
 /// All counters of the server. Recording takes no allocation and no exclusive lock, except the
@@ -145,7 +147,7 @@ impl Default for Metrics {
             "Answers of the token endpoint by grant",
             tokens.clone(),
         );
-        let levels: [(&str, &str, &Level); 11] = [
+        let levels: [(&str, &str, &Level); 13] = [
             ("supervisors", "Groups that are awake", &looked.supervisors),
             ("keepers", "Keepers of awake groups", &looked.keepers),
             (
@@ -193,6 +195,12 @@ impl Default for Metrics {
                 "Whether the store answered when it was last used",
                 &looked.store_up,
             ),
+            (
+                "bus_up",
+                "Whether notices of other nodes get through; 1 where there are none",
+                &looked.bus_up,
+            ),
+            ("sockets", "WebSockets that are open", &looked.sockets),
         ];
         for (name, help, level) in levels {
             registry.register(name, help, level.clone());
@@ -288,6 +296,9 @@ impl Metrics {
         total(&looked.hashes_done, hashes.completed);
         total(&looked.hashes_refused, hashes.rejected);
         level(&looked.store_up, usize::from(app.store.is_connected()));
+        let bus_up = app.bus.as_ref().is_none_or(|bus| bus.is_up());
+        level(&looked.bus_up, usize::from(bus_up));
+        level(&looked.sockets, app.sockets.open());
     }
 
     fn text(&self) -> Result<String, std::fmt::Error> {

@@ -13,7 +13,7 @@ use crate::groups::names;
 use crate::http::error::{ApiResult, PageRule};
 use crate::http::hosts::ProxyRules;
 use crate::http::router::{Found, Router};
-use crate::http::{ApiError, Reply, Request, etag, headers, request};
+use crate::http::{ApiError, Reply, Request, etag, headers, request, sockets};
 use crate::interactions::look::Look;
 use crate::pages::{Message, Page};
 use crate::settings::{Listen, Settings};
@@ -181,7 +181,6 @@ async fn answer(
     let path = http.path().to_owned();
     let method = http.method().clone();
     let mut request = Request::new(http, hosts, id);
-    let mut payload = payload.into_inner();
     if method == Method::OPTIONS {
         return options(server, &request, &path);
     }
@@ -199,9 +198,13 @@ async fn answer(
     if method == Method::HEAD && is_provider(route) {
         return Box::pin(nothing(server, request, &path)).await;
     }
-    request
-        .read_body(&mut payload, body_rule(server, route))
-        .await?;
+    if method == Method::GET && sockets::is_wanted(&request.http) {
+        request.upgrade = Some(payload.into());
+    } else {
+        request
+            .read_body(&mut payload.into_inner(), body_rule(server, route))
+            .await?;
+    }
     let mut ctx = Ctx::new(Arc::clone(&server.app), request, route);
     if is_provider(route) {
         context::provider(&mut ctx).await?;
@@ -395,6 +398,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     })
     .tcp_nodelay(true)
     .shutdown_timeout(settings.server.shutdown_seconds)
+    .shutdown_signal(stop(Arc::clone(&app)))
     .workers(workers(settings));
     let listen = &settings.server.listen;
     let failed = |source| ServeError::Listen {
@@ -419,8 +423,30 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     cleaner.abort();
     outbox.abort();
     app.actors.stop();
+    app.bus_ended();
     app.store.clone().close().await;
     outcome
+}
+
+/// Completes when the process is told to stop; whoever waits is told before.
+async fn stop(app: App) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let ended = async |kind| match signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(cause) => {
+            tracing::warn!(%cause, "a signal cannot be listened to");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = ended(SignalKind::terminate()) => {}
+        () = ended(SignalKind::interrupt()) => {}
+        () = ended(SignalKind::quit()) => {}
+    }
+    tracing::info!("stopping");
+    app.stop();
 }
 
 fn workers(settings: &Settings) -> usize {

@@ -30,6 +30,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/swagger", [Host], swagger, public "documentation"),
     route!(GET "/api", [Host], redoc, public "documentation"),
     route!(GET "/swagger.json", [Host], document, public "documentation"),
+    route!(GET "/asyncapi.json", [Host], socket_document, public "documentation"),
     route!(GET "/cleanapi.json", [Host], clean_document, public "documentation"),
     route!(GET "/oauth2-redirect.html", [Host], fixed, public "documentation"),
     route!(GET "/{group}/swagger", [Group], swagger, public "documentation"),
@@ -186,6 +187,13 @@ fn openapi(ctx: &Ctx, clean: bool) -> ApiResult<Reply> {
 
 async fn document(ctx: Ctx) -> ApiResult<Reply> {
     openapi(&ctx, false)
+}
+
+async fn socket_document(ctx: Ctx) -> ApiResult<Reply> {
+    let server = origin(&ctx.app, ctx.custom_domain.as_deref());
+    let secure = server.starts_with("https:");
+    let document = crate::openapi::asyncapi(&server, secure).map_err(ApiError::internal)?;
+    reply::json_with(StatusCode::OK, &document)
 }
 
 async fn clean_document(ctx: Ctx) -> ApiResult<Reply> {

@@ -116,7 +116,7 @@ const BACKLOG: usize = 4096;
 /// The bus of a server that runs as one node.
 #[derive(Debug, Clone)]
 pub struct MemoryBus {
-    sender: broadcast::Sender<Notice>,
+    sender: broadcast::Sender<Delivery>,
     health: watch::Sender<bool>,
 }
 
@@ -129,31 +129,48 @@ impl Default for MemoryBus {
     }
 }
 
+impl MemoryBus {
+    /// For a node that shares its journals with others but does not hear of them: it believes no
+    /// copy, and whoever waits reads the journal at an interval.
+    pub fn deaf() -> Self {
+        Self {
+            health: watch::Sender::new(false),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a channel within the process carries, as a subscription: a reader that was too slow gets
+/// a [`Delivery::Gap`].
+pub fn deliveries(
+    receiver: broadcast::Receiver<Delivery>,
+    filter: Filter,
+) -> BoxStream<'static, Delivery> {
+    stream::unfold((receiver, filter), |(mut receiver, filter)| async move {
+        loop {
+            match receiver.recv().await {
+                Ok(Delivery::Notice(notice)) if !filter.matches(&notice) => {}
+                Ok(delivery) => return Some((delivery, (receiver, filter))),
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    return Some((Delivery::Gap, (receiver, filter)));
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    })
+    .boxed()
+}
+
 #[async_trait]
 impl Bus for MemoryBus {
     async fn publish(&self, notice: Notice) -> Result<(), BusError> {
         // An error only says that nobody listens.
-        let _ = self.sender.send(notice);
+        let _ = self.sender.send(Delivery::Notice(notice));
         Ok(())
     }
 
     async fn subscribe(&self, filter: Filter) -> Result<BoxStream<'static, Delivery>, BusError> {
-        let state = (self.sender.subscribe(), filter);
-        Ok(stream::unfold(state, |(mut receiver, filter)| async move {
-            loop {
-                match receiver.recv().await {
-                    Ok(notice) if filter.matches(&notice) => {
-                        return Some((Delivery::Notice(notice), (receiver, filter)));
-                    }
-                    Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
-                        return Some((Delivery::Gap, (receiver, filter)));
-                    }
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        })
-        .boxed())
+        Ok(deliveries(self.sender.subscribe(), filter))
     }
 
     fn health(&self) -> watch::Receiver<bool> {

@@ -38,7 +38,7 @@ mod threads;
 mod timers;
 
 pub use self::{
-    bus::{Bus, BusError, Change, Delivery, Filter, Kind, MemoryBus, Notice},
+    bus::{Bus, BusError, Change, Delivery, Filter, Kind, MemoryBus, Notice, deliveries},
     challenges::{
         Answer, Challenge, ChallengeId, Challenges, NewChallenge, Outcome, State, Status,
     },

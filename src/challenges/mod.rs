@@ -9,6 +9,7 @@ pub mod providers;
 pub mod recovery;
 pub mod routes;
 mod sending;
+mod socket;
 mod states;
 mod status;
 pub mod wizard;

@@ -7,7 +7,7 @@ use crate::app::LimitClass;
 use crate::challenges::providers;
 use crate::challenges::sending::{self, Purpose, Question};
 use crate::challenges::states::LONGEST;
-use crate::challenges::{answers, recovery, states, status};
+use crate::challenges::{answers, recovery, socket, states, status};
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
@@ -22,6 +22,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/mfa/callback", [Group], answers::told, public "the provider is asked whether it is true"),
     route!(POST "/api/{group}/{function}/callback", [Group], answers::unknown, public "says that there is no such thing"),
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/status", [Group], status::status, public "whoever knows all parts may know the answer"),
+    route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/socket", [Group], socket::open, public "whoever knows all parts may know the answer"),
     route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::Passkey, Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
     route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
     route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),

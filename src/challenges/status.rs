@@ -65,7 +65,12 @@ async fn wait_for(
     until: i64,
 ) -> ApiResult<Status> {
     loop {
-        match challenges.wait(id, until).await {
+        let waited = tokio::select! {
+            waited = challenges.wait(id, until) => waited,
+            // the client asks another server
+            () = app.stopped() => Ok(Status::Pending),
+        };
+        match waited {
             Ok(status) => return Ok(status),
             Err(ActorError::Restarted) if app.now_ms() < until => {
                 app.clock.sleep_until(app.ms_after(BREATH)).await;
@@ -76,7 +81,7 @@ async fn wait_for(
 }
 
 /// Whatever keeps the answer away may pass.
-fn unavailable(e: ActorError) -> ApiError {
+pub(super) fn unavailable(e: ActorError) -> ApiError {
     match e {
         ActorError::Journal(cause) => {
             tracing::error!(%cause, "the state of a challenge could not be read");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use crate::app::{App, Parts};
+use crate::bus::{Announcer, Changed};
 use crate::clients::model::{Client, Metadata};
 use crate::groups::Tenant;
 use crate::http::ApiError;
@@ -22,10 +23,11 @@ pub struct ClientCache {
     by_id: Cache<String, Arc<Client>>,
     /// Counts changes, so that a read that began before one is not kept.
     generation: AtomicU64,
+    announcer: Announcer,
 }
 
 impl ClientCache {
-    pub fn new(capacity: u64, max_age: Option<Duration>) -> Self {
+    pub fn new(capacity: u64, max_age: Option<Duration>, announcer: Announcer) -> Self {
         let mut builder = Cache::builder().max_capacity(capacity);
         if let Some(age) = max_age {
             builder = builder.time_to_live(age);
@@ -33,13 +35,26 @@ impl ClientCache {
         Self {
             by_id: builder.build(),
             generation: AtomicU64::new(0),
+            announcer,
         }
     }
 
     /// Forgets a client after a write to it.
     pub fn changed(&self, id: &str) {
+        self.forget(id);
+        self.announcer.tell(|| Changed::Client(id.to_owned()));
+    }
+
+    /// Forgets a client that another node wrote.
+    pub fn forget(&self, id: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.by_id.invalidate(id);
+    }
+
+    /// Forgets all clients, because some may have been written unnoticed.
+    pub fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.by_id.invalidate_all();
     }
 }
 

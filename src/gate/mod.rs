@@ -5,6 +5,7 @@ pub mod caller;
 pub mod chain;
 pub mod context;
 pub mod enforce;
+pub mod origin;
 pub mod strategies;
 #[cfg(test)]
 pub mod testing;

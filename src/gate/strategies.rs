@@ -259,24 +259,28 @@ async fn basic(ctx: &Ctx) -> Result<Caller, Failure> {
 /// The host of the request is one of the portal's. `Host` is the caller's to choose, so the
 /// routes that rely on this are limited in rate as well.
 fn allowed_host(ctx: &Ctx) -> Result<(), Failure> {
-    let name = &ctx.req.hosts.name;
+    if is_portal(ctx, &ctx.req.hosts.name) {
+        Ok(())
+    } else {
+        Err(ApiError::unauthorized("").into())
+    }
+}
+
+/// Is it a host of the operator's portal or of the group's own?
+pub fn is_portal(ctx: &Ctx, name: &str) -> bool {
     let listed = ctx
         .app
         .settings
         .ui_hosts()
         .iter()
         .any(|h| h.eq_ignore_ascii_case(name));
-    let of_group = ctx.tenant.as_ref().is_some_and(|t| {
-        [&t.group.alias_dns_ui, &t.group.alias_dns_oidc]
-            .into_iter()
-            .flatten()
-            .any(|h| h.eq_ignore_ascii_case(name))
-    });
-    if listed || of_group {
-        Ok(())
-    } else {
-        Err(ApiError::unauthorized("").into())
-    }
+    listed
+        || ctx.tenant.as_ref().is_some_and(|t| {
+            [&t.group.alias_dns_ui, &t.group.alias_dns_oidc]
+                .into_iter()
+                .flatten()
+                .any(|h| h.eq_ignore_ascii_case(name))
+        })
 }
 
 async fn create_account(ctx: &mut Ctx) -> Result<Caller, Failure> {

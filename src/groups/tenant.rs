@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::access::evaluate::core_products;
 use crate::app::App;
+use crate::bus::{Announcer, Changed};
 use crate::domains::Domain;
 use crate::groups::model::{AuthGroup, Lifetimes};
 use crate::http::ApiError;
@@ -222,11 +223,12 @@ pub struct Tenants {
     ids: Cache<String, String>,
     /// Counts invalidations, so that a read that began before one is not kept.
     generation: AtomicU64,
+    announcer: Announcer,
 }
 
 impl Tenants {
     /// `max_age`: how old a snapshot may be when other nodes may write too.
-    pub fn new(capacity: u64, max_age: Option<Duration>) -> Self {
+    pub fn new(capacity: u64, max_age: Option<Duration>, announcer: Announcer) -> Self {
         let mut by_id = Cache::builder().max_capacity(capacity);
         if let Some(age) = max_age {
             by_id = by_id.time_to_live(age);
@@ -237,6 +239,7 @@ impl Tenants {
             by_id: by_id.build(),
             ids: ids.build(),
             generation: AtomicU64::new(0),
+            announcer,
         }
     }
 
@@ -320,7 +323,19 @@ impl Tenants {
 
     /// Forgets a group after a write to it or to its core objects.
     pub fn changed(&self, id: &str) {
+        self.forget(id);
+        self.announcer.tell(|| Changed::Group(id.to_owned()));
+    }
+
+    /// Forgets a group that another node wrote.
+    pub fn forget(&self, id: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.by_id.invalidate(id);
+    }
+
+    /// Forgets all groups, because some may have been written unnoticed.
+    pub fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.by_id.invalidate_all();
     }
 }

@@ -12,6 +12,7 @@ pub mod patch;
 pub mod reply;
 pub mod request;
 pub mod router;
+pub mod sockets;
 pub mod validate;
 
 pub use error::ApiError;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 use crate::http::error::ApiResult;
 use crate::http::hosts::Hosts;
 use crate::http::router::Params;
+use crate::http::sockets::Upgrade;
 use crate::http::{ApiError, cookies};
 
 /// Longest request id taken over from a client.
@@ -39,6 +40,8 @@ pub struct Request {
     pub params: Params,
     pub query: Pairs,
     pub body: Body,
+    /// Present when the client wants a socket.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// Which bodies an endpoint reads and how large they may be, in bytes.
@@ -72,6 +75,7 @@ impl Request {
             params: Params::new(),
             query,
             body: Body::Empty,
+            upgrade: None,
         }
     }
 

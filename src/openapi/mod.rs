@@ -44,6 +44,8 @@ static READY: LazyLock<Cache<(String, bool), Bytes>> = LazyLock::new(|| Cache::n
 pub enum DocumentError {
     #[error("the notes on the API cannot be read: {0}")]
     Notes(&'static NotesError),
+    #[error("the notes on the sockets cannot be read: {0}")]
+    Sockets(#[source] serde_saphyr::Error),
     #[error("the document could not be written: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -64,6 +66,17 @@ pub fn bytes(server: &str, tenant: Option<&Tenant>, clean: bool) -> Result<Bytes
     ))?);
     READY.insert(key, made.clone());
     Ok(made)
+}
+
+/// What the server pushes over sockets, as an AsyncAPI document.
+pub fn asyncapi(server: &str, secure: bool) -> Result<Json, DocumentError> {
+    let mut document: Json =
+        serde_saphyr::from_str(include_str!("asyncapi.yaml")).map_err(DocumentError::Sockets)?;
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    let host = server.split_once("://").map_or(server, |(_, host)| host);
+    let protocol = if secure { "wss" } else { "ws" };
+    document["servers"] = json!({ "this": { "host": host, "protocol": protocol } });
+    Ok(document)
 }
 
 /// The document. `clean` leaves out what is for the operator and what is no API.

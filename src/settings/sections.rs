@@ -158,6 +158,7 @@ pub struct Bus {
     /// May carry a password, so it is a secret. Absent: one node only.
     #[serde(deserialize_with = "bus_url")]
     pub url: Option<SecretString>,
+    pub subject: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -320,6 +321,9 @@ pub struct Limits {
     pub list_maximum: u64,
     pub access_object_bytes: usize,
     pub wait_seconds: u64,
+    pub sockets_per_address: NonZeroUsize,
+    pub sockets_per_group: NonZeroUsize,
+    pub socket_ping_seconds: NonZeroU64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

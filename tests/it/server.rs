@@ -145,6 +145,20 @@ impl Server {
         let _ = self.process.wait();
     }
 
+    /// Asks the server to stop.
+    pub fn terminate(&self) {
+        let told = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status();
+        assert!(told.expect("kill runs").success());
+    }
+
+    /// Waits for its end, which must be a regular one.
+    pub fn ended(&mut self) {
+        let status = self.process.wait().expect("its end");
+        assert!(status.success(), "{status}");
+    }
+
     /// Kills the server without warning and starts it again on the same store.
     pub async fn restart(&mut self) {
         self.kill();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and says so. Usage: setup.sh [TOOL]...
-# Tools: ferretdb chromium smtp node python contract (all of these without an argument), and oracle for the benchmarks.
+# Tools: ferretdb nats chromium smtp node python contract (all of these without an argument), and oracle for the benchmarks.
 # Everything goes to target/tools, except the browser, which comes from the system's packages.
 # Exit code 1 when something could not be made ready; the reason is the last line printed for it.
 set -uo pipefail
@@ -32,6 +32,30 @@ ferretdb() {
         go build -mod=vendor -trimpath -o "$bin" github.com/FerretDB/FerretDB/cmd/ferretdb
         "$bin" --version | grep -q "version: $ferretdb_version"
     ) || missing FerretDB "its build failed (see above)"
+}
+
+nats() {
+    local bin=$tools/nats-server
+    if [ -x "$bin" ]; then
+        say "the NATS server is there"
+        return
+    fi
+    if command -v nats-server >/dev/null; then
+        ln -sf "$(command -v nats-server)" "$bin" && say "the NATS server is there"
+        return
+    fi
+    command -v apt-get >/dev/null || { missing "the NATS server" "install nats-server by hand: there is no apt-get"; return; }
+    say "taking the NATS server from the package nats-server"
+    # unpacked only, so that no service is started
+    local work
+    work=$(mktemp -d) && (
+        set -e
+        cd "$work"
+        apt-get download -qq nats-server || { apt-get update -qq && apt-get download -qq nats-server; }
+        dpkg-deb -x nats-server_*.deb .
+        cp usr/sbin/nats-server "$bin"
+    ) >"$tools/nats.log" 2>&1 || missing "the NATS server" "its package could not be taken (see $tools/nats.log)"
+    rm -rf "$work"
 }
 
 chromium() {
@@ -84,11 +108,11 @@ pip_packages() { # PLACE FOLDER NAME
         missing "$3" "its installation failed (see above)"
 }
 
-[ $# -gt 0 ] || set -- ferretdb chromium smtp node python contract
+[ $# -gt 0 ] || set -- ferretdb nats chromium smtp node python contract
 status=0
 for tool in "$@"; do
     case $tool in
-    ferretdb | chromium | smtp | node | python | contract | oracle) "$tool" || status=1 ;;
+    ferretdb | nats | chromium | smtp | node | python | contract | oracle) "$tool" || status=1 ;;
     *) say "unknown tool: $tool" && status=2 ;;
     esac
 done

@@ -29,7 +29,7 @@ suite() { # NAME COMMAND...: runs one suite and keeps its output
 }
 
 # the Rust suites skip single tests by themselves where a tool is missing
-tests/tools/setup.sh ferretdb chromium smtp || true
+tests/tools/setup.sh ferretdb nats chromium smtp || true
 suite rust cargo test --workspace --locked --no-fail-fast
 
 if cargo build --locked; then

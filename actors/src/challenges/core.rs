@@ -415,6 +415,10 @@ impl ChallengeCore {
                 return Ok(Outcome::Unknown);
             };
             if status.is_final() {
+                // Whoever decided it may have died before it could tell; nobody minds hearing twice.
+                if record.value.state != State::Pending {
+                    self.shelf.publish(&id, Change::Decided(status)).await;
+                }
                 return Ok(Outcome::AlreadyDecided(status));
             }
             let mut challenge = Challenge::clone(&record.value);

@@ -400,3 +400,36 @@ fn a_flood_of_notices_hides_nothing() {
         assert_eq!(world.now(), before);
     });
 }
+
+#[test]
+fn whoever_answers_again_tells_those_who_did_not_hear() {
+    run(async {
+        let world = World::new();
+        let nodes = [world.node().await, world.node().await, world.node().await];
+        let challenges = nodes.each_ref().map(|node| node.challenges("g"));
+        let id = issued(&challenges[0], &world, 60).await;
+        let waiting = {
+            let (node, id) = (challenges[1].clone(), id.clone());
+            let until = world.now() + 30 * SECOND;
+            tokio::spawn(async move { node.wait(&id, until).await })
+        };
+        world.settle().await;
+        // the node that takes the answer dies before it can tell
+        world.bus.lose(true);
+        challenges[0]
+            .answer(&id, Answer::Approve, "p")
+            .await
+            .unwrap();
+        world.bus.lose(false);
+        world.settle().await;
+        assert!(!waiting.is_finished());
+        let before = world.now();
+        let again = challenges[2].answer(&id, Answer::Approve, "p").await;
+        assert!(matches!(
+            again.unwrap(),
+            Outcome::AlreadyDecided(Status::Approved)
+        ));
+        assert_eq!(waiting.await.unwrap().unwrap(), Status::Approved);
+        assert_eq!(world.now(), before, "without waiting for a timer");
+    });
+}

@@ -1,10 +1,12 @@
 //! The waiting page in Chromium.
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::scene;
+use crate::answer::{send, to};
 use crate::application::Application;
-use crate::challenges::{Scene, somebody_waits};
+use crate::challenges::Scene;
 use crate::chromium::Chromium;
 use crate::flow::{Flow, claims};
 use crate::server::Server;
@@ -48,6 +50,21 @@ impl Person {
     }
 }
 
+/// Waits until the page waits, by whatever means.
+async fn page_waits(server: &Server) {
+    for _ in 0..600 {
+        let metrics = send(to(server, Method::GET, "/metrics")).await;
+        let waits = |line: &str| {
+            (line.contains("waiters") || line.contains("sockets")) && line.ends_with(" 1")
+        };
+        if metrics.text.lines().any(waits) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the page does not wait");
+}
+
 on_both_stores! {
     /// The page goes on by itself once the device has agreed.
     async fn approve_while_the_page_waits(server: Server) {
@@ -55,7 +72,7 @@ on_both_stores! {
         let Some(person) = Person::at(&scene).await else { return };
         let flow = Flow::new(&scene.tenant.issuer, &person.client, &[]);
         let key = person.types(&scene, &flow).await;
-        somebody_waits(&scene.server).await;
+        page_waits(&scene.server).await;
         scene.press(&key, 0).await.expect(204);
         person.browser.find(AUTHORIZE).await;
         person.browser.press(AUTHORIZE).await;
@@ -70,7 +87,7 @@ on_both_stores! {
         let Some(person) = Person::at(&scene).await else { return };
         let flow = Flow::new(&scene.tenant.issuer, &person.client, &[]);
         let key = person.types(&scene, &flow).await;
-        somebody_waits(&scene.server).await;
+        page_waits(&scene.server).await;
         scene.press(&key, 1).await.expect(204);
         let text = person.browser.shown("[data-ended=denied]").await;
         assert!(text.contains("refused"), "{text}");
