@@ -138,7 +138,7 @@ impl Scene {
 }
 
 /// Waits until somebody waits for a challenge.
-async fn somebody_waits(server: &Server) {
+pub async fn somebody_waits(server: &Server) {
     for _ in 0..600 {
         let metrics = send(to(server, Method::GET, "/metrics")).await;
         let waiting = metrics
