@@ -53,10 +53,17 @@
     };
   };
 
+  // For the other pages that prove somebody by a passkey.
+  window.ueauthPasskeys = {
+    use: async (options) => told(await navigator.credentials.get({ publicKey: forUsing(options) })),
+  };
+
   const call = async (url, authorization, body) => {
     const headers = { "content-type": "application/json" };
     if (authorization) headers.authorization = authorization;
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
+    // With "omit" the browser does not ask for a name and a password itself when one is wrong.
+    const credentials = authorization ? "omit" : "same-origin";
+    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials });
     let content = {};
     try {
       content = await answer.json();
@@ -70,7 +77,44 @@
     return `Basic ${btoa(plain)}`;
   };
 
+  // Until the device has answered: requests that the server holds open.
+  const answered = async (url) => {
+    const until = Date.now() + 20 * 60 * 1000;
+    while (Date.now() < until) {
+      const begun = Date.now();
+      const answer = await fetch(`${url}?wait=25`, { credentials: "same-origin", cache: "no-store" });
+      if (answer.status === 204) return "approved";
+      const state = answer.status === 206 ? (await answer.json()).state : "";
+      if (state && state !== "pending") return state;
+      if (Date.now() - begun < 2000) await new Promise((done) => setTimeout(done, 2000));
+    }
+    return "expired";
+  };
+
   const actions = {
+    async device(form) {
+      const { state, options, challenge, status: answers, url, next } = form.dataset;
+      const lookup = form.elements.lookup.value.trim();
+      // Ties the state to the account; whether there is one shows in what follows.
+      await fetch(`${options}?${new URLSearchParams({ lookup, state })}`, { credentials: "same-origin" });
+      const asked = await call(challenge, "", { state, lookup });
+      if (asked.status !== 200 || asked.data.byCode) {
+        return say(asked.status === 429 ? "Too many attempts. Wait a minute and try again." : "No device can be asked. Use another way.");
+      }
+      const { id, accountId, number } = asked.data;
+      const note = document.querySelector("[data-device-note]");
+      note.textContent = number ? `Enter ${number} on your device.` : "Approve on your device to go on.";
+      note.hidden = false;
+      say("");
+      const outcome = await answered(`${answers}/${encodeURIComponent(id)}/account/${encodeURIComponent(accountId)}/interaction/${encodeURIComponent(state)}/status`);
+      note.hidden = true;
+      if (outcome !== "approved") {
+        return say(outcome === "denied" ? "The device refused." : "The device did not answer in time.");
+      }
+      const proved = await call(url, "", { state, providerKey: id, accountId });
+      if (proved.status !== 201 || proved.data.state !== state) return say("It could not be verified that it is you. Begin again.");
+      location.assign(`${next}?${new URLSearchParams({ token: proved.data.jti, state })}`);
+    },
     async prove(form) {
       const { email, password } = form.elements;
       const { state, url, next } = form.dataset;

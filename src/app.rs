@@ -40,6 +40,8 @@ pub struct Parts {
     /// The operator's mail server, if there is one.
     pub mailer: Option<crate::notifications::mail::Mailer>,
     pub asked: crate::accounts::notices::Asked,
+    /// How asking a device went last.
+    pub pushed: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
     /// Sockets that clients hold open.
     pub sockets: Sockets,
@@ -264,6 +266,7 @@ impl Parts {
             mailer,
             asked: Default::default(),
             sealer: Default::default(),
+            pushed: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys

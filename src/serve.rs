@@ -51,6 +51,7 @@ pub fn all_routes() -> Vec<&'static Route> {
         crate::passkeys::pages::ROUTES,
         crate::devices::routes::ROUTES,
         crate::devices::pages::ROUTES,
+        crate::challenges::wizard::ROUTES,
         crate::notifications::routes::ROUTES,
         crate::challenges::routes::ROUTES,
         crate::oidc::initial_access::ROUTES,

@@ -48,12 +48,22 @@ pub async fn tell_if<T>(
     whom: Option<T>,
     send: impl AsyncFnOnce(T) -> ApiResult<()>,
 ) -> ApiResult<()> {
+    as_if(app, &app.asked, whom, send).await
+}
+
+/// The same by another memory of how it went last.
+pub async fn as_if<T>(
+    app: &App,
+    memory: &Asked,
+    whom: Option<T>,
+    send: impl AsyncFnOnce(T) -> ApiResult<()>,
+) -> ApiResult<()> {
     let Some(whom) = whom else {
-        return app.asked.pretend(app).await;
+        return memory.pretend(app).await;
     };
     let begun = Instant::now();
     let sent = send(whom).await;
-    app.asked.note(Last {
+    memory.note(Last {
         at: app.now_ms(),
         took: begun.elapsed(),
         failed: sent.is_err(),

@@ -6,13 +6,14 @@ use serde_json::Value as Json;
 use crate::accounts::notices::{named, tell_if};
 use crate::accounts::{Account, attempts, change, rules};
 use crate::app::LimitClass;
+use crate::challenges::follow_ups;
 use crate::gate::chain::Strategy::{AllowedHost, Bearer};
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, Violation};
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::are_on;
-use crate::notifications::messages::{Action, Sender, account_action, password_reset};
+use crate::notifications::messages::{Action, Sender, account_action, lock_notice, password_reset};
 use crate::organizations::{self, members};
 use crate::route;
 
@@ -193,6 +194,11 @@ async fn reset_password(ctx: Ctx) -> ApiResult<Reply> {
     let formats: Vec<String> = formats.map(ToOwned::to_owned).collect();
     let whom = named(&ctx).await?;
     tell_if(&ctx.app, whom, async |account: Account| {
+        // whoever reads the mail of a person with a device must have the device as well
+        if follow_ups::wants_device(&ctx.app, tenant, &account).await? {
+            lock_notice(&ctx.app, tenant, &account).await?;
+            return follow_ups::ask_for_reset(&ctx.app, tenant, &account).await;
+        }
         let by = format!("proxy_{}", account.id);
         let sender = Sender {
             formats,

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 
 use crate::app::LimitClass;
+use crate::challenges::providers;
 use crate::gate::tokens::{self, NewIat};
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
@@ -51,12 +52,15 @@ async fn lock(ctx: Ctx) -> ApiResult<Reply> {
     };
     let token = tokens::mint(&ctx.app, Purpose::AccountLock, new).await?;
     let look = Look::of(&ctx)?;
+    let set_up = format!("{}/recover-mfa", look.base());
+    let devices = providers::is_on(&ctx.app, ctx.tenant()?).await?;
     let page = LockAccount {
         shell: look.shell("Lock Account"),
         panic_url: &format!("/api/{group}/account/panic"),
         token: &token.id,
         recover_url: &format!("{}/recoveraccount", look.base()),
         forgot_url: &format!("{}/forgotpassword", look.base()),
+        device_setup_url: devices.then_some(set_up.as_str()),
     };
     Ok(look.page(StatusCode::OK, page.html()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ueauth_actors::{Answer, Challenge, ChallengeId, Outcome};
 
 use crate::app::App;
-use crate::challenges::{callbacks, providers};
+use crate::challenges::{callbacks, follow_ups, providers};
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
@@ -53,7 +53,11 @@ pub async fn unknown(_: Ctx) -> ApiResult<Reply> {
 /// question was asked; nobody can add to it later.
 pub fn conclude(app: &App, group: &str, challenge: &Arc<Challenge>) {
     let event = challenge.data.get("event").and_then(|e| e.as_str());
-    if event.is_some_and(|e| e.eq_ignore_ascii_case(CUSTOM)) {
-        callbacks::later(app, group, challenge);
+    match event {
+        Some(event) if event.eq_ignore_ascii_case(CUSTOM) => {
+            callbacks::later(app, group, challenge);
+        }
+        Some(event) => follow_ups::later(app, group, challenge, event),
+        None => {}
     }
 }

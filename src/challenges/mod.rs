@@ -3,17 +3,19 @@
 mod answers;
 mod callbacks;
 pub mod codes;
+pub mod follow_ups;
 pub mod model;
 pub mod providers;
-mod recovery;
+pub mod recovery;
 pub mod routes;
 mod sending;
 mod socket;
 mod states;
 pub(crate) mod status;
+pub mod wizard;
 
 #[cfg(test)]
 mod tests;
 
 pub use answers::conclude;
-pub use sending::{Asked, Purpose, Question, ask, redeem};
+pub use sending::{Asked, Purpose, Question, ask, pretend, redeem};

@@ -6,7 +6,9 @@ use ueauth_actors::ChallengeId;
 
 use crate::accounts::Account;
 use crate::app::App;
-use crate::challenges::providers::{self, Provider, ProviderError};
+use crate::challenges::codes;
+use crate::challenges::providers::{self, Instructions, Provider, ProviderError};
+use crate::challenges::routes::asked_at_page;
 use crate::challenges::sending::{self, Purpose, Question};
 use crate::challenges::states::LONGEST;
 use crate::gate::Ctx;
@@ -17,10 +19,13 @@ use crate::http::{ApiError, Reply, reply};
 use crate::notifications::{are_on, messages, require_on};
 use crate::oidc::records;
 use crate::outgoing::CallError;
+use crate::pages::qr;
 use crate::secrets;
 
 /// Life (s) of the token that lets somebody choose how to prove who they are.
 const TOKEN_LIFE: i64 = 360;
+/// Life (s) of the token that stands for a passkey in what follows.
+const PASSKEY_LIFE: i64 = 900;
 
 fn switched_off(tenant: &Tenant) -> ApiError {
     ApiError::forbidden(format!(
@@ -62,13 +67,13 @@ pub async fn instructions(ctx: Ctx) -> ApiResult<Reply> {
         if are_on(app, tenant).await? {
             messages::lock_notice(app, tenant, account).await?;
         }
-        return bind(app, account, &*provider).await;
+        return bind(&ctx, account, &*provider).await;
     }
     match ctx.req.field("method").filter(|m| !m.is_empty()) {
         None => begin(&ctx, account, state).await,
         Some(method) => {
             if has_proved(&ctx, account, state, method).await? {
-                bind(app, account, &*provider).await
+                bind(&ctx, account, &*provider).await
             } else {
                 Err(ApiError::unauthorized(""))
             }
@@ -99,11 +104,29 @@ async fn begin(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Reply> {
     };
     let token = tokens::mint(app, records::Purpose::StepUp, new).await?;
     let origin = tenant::origin(app, ctx.custom_domain.as_deref());
-    let data = json!({
+    let mut data = json!({
         "token": token.id,
         "uri": format!("{origin}/api/{}/mfa/safe-recovery", tenant.id()),
         "requestInstructions": "Send POST to the uri with this token as bearer and the same state, and email or device as selection. Then ask for instructions again, with the selection as method and what it yields: code for email, providerKey for device.",
     });
+    // the passkey is used up, and the second request has to come from the same person
+    let passkey = ctx
+        .req
+        .json()
+        .pointer("/passkey/credential")
+        .is_some_and(|c| !c.is_null());
+    if passkey && ctx.caller.iat().is_none() && ctx.req.authorization().is_none() {
+        let new = NewIat {
+            group: tenant.id().to_owned(),
+            life: PASSKEY_LIFE,
+            sub: Some(account.id.clone()),
+            email: Some(account.email.clone()),
+            state: Some(state.to_owned()),
+            ..NewIat::default()
+        };
+        let proved = tokens::mint(app, records::Purpose::StepUp, new).await?;
+        data["passkeyToken"] = proved.id.into();
+    }
     let reply = reply::envelope(StatusCode::ACCEPTED, "DEVICE RECOVERY", data)?;
     Ok(reply::no_store(reply))
 }
@@ -129,6 +152,9 @@ async fn has_proved(ctx: &Ctx, account: &Account, state: &str, method: &str) -> 
                 return Ok(false);
             };
             let id = ChallengeId::new(key, &account.id, state);
+            if let Some(code) = ctx.req.field("code").filter(|c| !c.is_empty()) {
+                codes::answer(app, ctx.tenant()?, account, &id, code).await?;
+            }
             sending::redeem(app, group, &id, Purpose::Recovery).await
         }
         _ => Ok(false),
@@ -136,21 +162,44 @@ async fn has_proved(ctx: &Ctx, account: &Account, state: &str, method: &str) -> 
 }
 
 /// Takes every device away and gets ready for a new one.
-async fn bind(app: &App, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
+pub async fn prepare(
+    app: &App,
+    account: &Account,
+    provider: &dyn Provider,
+) -> ApiResult<Instructions> {
     let warnings = revoke_all(app, account, provider).await;
     let mut data = provider.bind(app, account).await?;
+    data.insert("warnings".to_owned(), warnings.into());
+    Ok(data)
+}
+
+/// From now on a device is asked for whenever the account signs in.
+pub async fn enable(app: &App, account: &str) -> ApiResult<()> {
     let now = app.date();
     app.store
         .of::<Account>()
-        .update(&account.id, |a: &mut Account| {
+        .update(account, |a: &mut Account| {
             a.mfa.enabled = Some(true);
             a.modified_at = now;
-            a.modified_by.clone_from(&account.id);
+            account.clone_into(&mut a.modified_by);
             Ok::<_, ApiError>(())
         })
         .await?
         .ok_or_else(|| ApiError::failed_dependency("The account is gone"))?;
-    data.insert("warnings".to_owned(), warnings.into());
+    Ok(())
+}
+
+async fn bind(ctx: &Ctx, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
+    let app = &ctx.app;
+    let mut data = prepare(app, account, provider).await?;
+    // others switch it on themselves, once a device has shown that it works
+    if !provider.proves_devices() {
+        enable(app, &account.id).await?;
+    }
+    let drawn = ctx.req.json().get("svg").and_then(Json::as_bool) == Some(true);
+    if drawn && let Some(image) = data.get("qrCode").and_then(Json::as_str).and_then(qr::svg) {
+        data.insert("qrSvg".to_owned(), image.into());
+    }
     Ok(reply::no_store(reply::ok("MFA RECOVERY", data)?))
 }
 
@@ -217,6 +266,7 @@ pub async fn safe_recovery(ctx: Ctx) -> ApiResult<Reply> {
             data.insert("id".to_owned(), asked.key.into());
             data.insert("provider".to_owned(), asked.provider.into());
             data.insert("response".to_owned(), asked.response);
+            asked_at_page(&mut data, asked.number, asked.by_code);
             reply::ok("object", data)
         }
         _ => Err(ApiError::bad_request("selection must be email or device")),

@@ -29,7 +29,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/socket", [Group], socket::open, public "whoever knows all parts may know the answer"),
     route!(POST "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code", [Body(check_code), Group, Limit(LimitClass::Codes)], typed, public "the code is the credential"),
     route!(POST "/api/{group}/mfa/proof", [Body(check_code), Group, Limit(LimitClass::Codes), Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], prove),
-    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
+    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::Passkey, Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
     route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
     route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),
     route!(POST "/api/{group}/device/challenge", [Group, Limit(LimitClass::Passkeys)], sign_in, public "the state is the credential"),
@@ -183,9 +183,7 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
     data.insert("provider".to_owned(), asked.provider.into());
     data.insert("response".to_owned(), asked.response);
     data.insert("accountId".to_owned(), account.id.into());
-    if let Some(number) = asked.number {
-        data.insert("number".to_owned(), number.into());
-    }
+    asked_at_page(&mut data, asked.number, asked.by_code);
     reply::ok(CHALLENGE, data)
 }
 
@@ -228,5 +226,15 @@ async fn prove(ctx: Ctx) -> ApiResult<Reply> {
         Ok(reply::no_content())
     } else {
         Err(ApiError::unauthorized("The code is wrong"))
+    }
+}
+
+/// What the page has to show or to ask for, if anything.
+pub fn asked_at_page(data: &mut Map<String, Json>, number: Option<String>, by_code: bool) {
+    if let Some(number) = number {
+        data.insert("number".to_owned(), number.into());
+    }
+    if by_code {
+        data.insert("byCode".to_owned(), true.into());
     }
 }

@@ -1,6 +1,6 @@
 //! Asking somebody on a device, and making use of the answer.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use ueauth_actors::{Answer, Challenge, ChallengeId, ConsumeError, NewChallenge, Outcome, Status};
 
 use crate::accounts::Account;
@@ -16,15 +16,23 @@ const KEPT: i64 = 1_200_000;
 /// How long (ms) an unanswered custom challenge keeps others away.
 const PATIENCE: i64 = 300_000;
 /// What those write who took a challenge back.
-const SUPERSEDED: &str = "superseded";
+pub const SUPERSEDED: &str = "superseded";
 
 /// What an approval may be used for. One never serves for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
+    /// The second factor of a sign-in.
+    Login,
+    /// A sign-in by the device alone.
+    DeviceLogin,
     /// Proving an account at the pages that set up devices and passkeys.
     SignIn,
     /// Binding another device.
     Recovery,
+    /// Mailing a link to set a new password.
+    PasswordReset,
+    /// Letting somebody have the profile.
+    ProfileRequest,
     /// Whatever an application asks; it proves nothing to this server.
     Custom,
 }
@@ -32,8 +40,12 @@ pub enum Purpose {
 impl Purpose {
     fn name(self) -> &'static str {
         match self {
+            Self::Login => "login",
+            Self::DeviceLogin => "device-login",
             Self::SignIn => "sign-in",
             Self::Recovery => "recovery",
+            Self::PasswordReset => "password-reset",
+            Self::ProfileRequest => "profile-request",
             Self::Custom => "custom",
         }
     }
@@ -99,8 +111,7 @@ pub async fn ask(
             return Err(ApiError::too_many(wait));
         }
     }
-    let subject = format!("{}:{}", tenant.id(), account.id);
-    app.limits.check(LimitClass::Challenges, &subject)?;
+    limit(app, tenant, &account.id, question.purpose)?;
     let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
     let number = (asks && provider.matches_numbers()).then(|| two_digits(app));
     let push = Push {
@@ -126,7 +137,7 @@ pub async fn ask(
             data: data(account, question, &sent),
         })
         .await?;
-    supersede(app, tenant, account, purpose, &id).await?;
+    supersede(app, tenant, &account.id, purpose, &id).await?;
     provider.announce(app, &account.id);
     Ok(Asked {
         key: sent.key,
@@ -141,6 +152,54 @@ pub async fn ask(
 fn two_digits(app: &App) -> String {
     let number = u32::from_be_bytes(app.random.bytes()) % 90 + 10;
     number.to_string()
+}
+
+/// At most so many questions to one account. What anybody can ask for does not use up the share of
+/// those who have proven something.
+fn limit(app: &App, tenant: &Tenant, account: &str, purpose: Purpose) -> ApiResult<()> {
+    let kind = match purpose {
+        Purpose::Login => ":login",
+        _ => "",
+    };
+    let subject = format!("{}:{account}{kind}", tenant.id());
+    app.limits.check(LimitClass::Challenges, &subject)
+}
+
+/// As if the account had been asked, which has no device or does not exist: whoever waits for an
+/// answer can not tell, and none comes. Not for providers whose answer is typed.
+pub async fn pretend(
+    app: &App,
+    tenant: &Tenant,
+    account: &str,
+    uid: &str,
+    purpose: Purpose,
+) -> ApiResult<Asked> {
+    let provider = providers::of(app, tenant).await?;
+    limit(app, tenant, account, purpose)?;
+    // shown as for a device that is there
+    let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
+    let number = (asks && provider.matches_numbers()).then(|| two_digits(app));
+    let key = app.random.uuid();
+    let id = ChallengeId::new(&key, account, uid);
+    let now = app.now_ms();
+    app.actors
+        .challenges(tenant.id())
+        .issue(NewChallenge {
+            id: id.clone(),
+            purpose: purpose.name().to_owned(),
+            deadline: deadline(app, now, None),
+            keep_until: now.saturating_add(KEPT),
+            data: json!({ "uid": uid, "accountId": account }),
+        })
+        .await?;
+    supersede(app, tenant, account, purpose.name(), &id).await?;
+    Ok(Asked {
+        key,
+        provider: provider.name(),
+        response: Json::Null,
+        number,
+        by_code: false,
+    })
 }
 
 fn deadline(app: &App, now: i64, asked: Option<&str>) -> i64 {
@@ -179,12 +238,12 @@ fn data(account: &Account, question: &Question<'_>, sent: &Sent) -> Json {
 async fn supersede(
     app: &App,
     tenant: &Tenant,
-    account: &Account,
+    account: &str,
     purpose: &str,
     id: &ChallengeId,
 ) -> ApiResult<()> {
     let challenges = app.actors.challenges(tenant.id());
-    let open = challenges.pending_for(&account.id, purpose).await?;
+    let open = challenges.pending_for(account, purpose).await?;
     let Some(own) = open.iter().find(|c| c.id == *id).cloned() else {
         return Ok(());
     };

@@ -39,6 +39,21 @@ pub async fn is_of(app: &App, group: &str, value: &str, account: &str) -> Result
     Ok(count > 0)
 }
 
+/// Is there a live state of exactly that value, whoever it is tied to?
+pub async fn is_known(app: &App, group: &str, value: &str) -> Result<bool, StoreError> {
+    let oldest = Date::from_millis(app.now_ms().saturating_sub(LIFE));
+    let count = app
+        .store
+        .of::<ChallengeState>()
+        .count(and([
+            eq("authGroup", group),
+            eq("stateValue", value),
+            gt("createdAt", oldest),
+        ]))
+        .await?;
+    Ok(count > 0)
+}
+
 /// Takes back what [`save`] kept.
 pub async fn forget(app: &App, group: &str, value: &str, account: &str) -> Result<(), StoreError> {
     app.store

@@ -117,6 +117,8 @@ pub enum Strategy {
     IatPassword,
     /// An approved device challenge.
     Device,
+    /// What a passkey answered, in the body.
+    Passkey,
     /// The request's host is one of the portal's.
     AllowedHost,
     /// A bearer token if one is sent, else the host.

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value as Json;
 use ueauth_actors::ChallengeId;
 
 use crate::accounts::{Account, attempts};
@@ -15,6 +16,7 @@ use crate::groups::tenant::TenantError;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::oidc::records::{InitialAccessToken, Purpose};
+use crate::passkeys::sign_in;
 use crate::secrets;
 use crate::store::{StoreError, eq};
 
@@ -27,6 +29,8 @@ pub enum Failure {
     Malformed,
     /// Missing or not accepted: 401 with this challenge.
     Denied(&'static str),
+    /// Missing or not accepted, in a way that no header asks for.
+    Absent,
     /// Ends the whole attempt with this answer.
     Fatal(Box<ApiError>),
 }
@@ -61,6 +65,7 @@ pub async fn authenticate(ctx: &mut Ctx, list: &[Strategy]) -> ApiResult<()> {
             }
             Err(Failure::Malformed) => malformed = true,
             Err(Failure::Denied(challenge)) => challenges.push(challenge),
+            Err(Failure::Absent) => {}
             Err(Failure::Fatal(e)) => return Err(*e),
         }
     }
@@ -87,6 +92,7 @@ async fn one(ctx: &mut Ctx, strategy: Strategy) -> Result<Caller, Failure> {
         Strategy::IatState => iat_state(ctx).await,
         Strategy::IatPassword => Box::pin(iat_password(ctx)).await,
         Strategy::Device => Box::pin(device(ctx)).await,
+        Strategy::Passkey => Box::pin(passkey(ctx)).await,
         Strategy::AllowedHost => allowed_host(ctx).map(|()| Caller::Nobody),
         Strategy::BearerOrAllowedHost => {
             if bearer::offered(&ctx.req) {
@@ -191,6 +197,26 @@ async fn device(ctx: &Ctx) -> Result<Caller, Failure> {
         account,
         iat: None,
     })))
+}
+
+/// Whatever is wrong with a passkey, another way may still do.
+async fn passkey(ctx: &Ctx) -> Result<Caller, Failure> {
+    let body = ctx.req.json();
+    let given = body.get("passkey").filter(|p| p.is_object());
+    let given = given.ok_or(Failure::Absent)?;
+    let credential = given.get("credential").filter(|c| !c.is_null());
+    let credential = credential.ok_or(Failure::Absent)?;
+    let named = given.get("accountId").and_then(Json::as_str);
+    let limits = &ctx.app.limits;
+    limits.check(crate::app::LimitClass::Passkeys, &ctx.peer())?;
+    match sign_in::finish(ctx, credential, named, None).await {
+        Ok(proof) => Ok(Caller::Account(Box::new(AccountCaller {
+            account: proof.account,
+            iat: None,
+        }))),
+        Err(e) if e.status.is_server_error() => Err(e.into()),
+        Err(_) => Err(Failure::Absent),
+    }
 }
 
 /// Same rules as the login form: account state, thresholds, lock-outs.

@@ -7,6 +7,7 @@ use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::interactions::look::Look;
 use crate::interactions::state::Open;
+use crate::interactions::ways::Ways;
 use crate::oidc::grants;
 use crate::oidc::prompts::consented_of;
 use crate::oidc::scopes;
@@ -20,7 +21,7 @@ pub async fn show(ctx: &Ctx, open: Open) -> ApiResult<Reply> {
     if silent {
         grant(ctx, &open).await
     } else {
-        page(ctx, &open)
+        page(ctx, &open).await
     }
 }
 
@@ -62,7 +63,7 @@ async fn grant(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     open.finish(ctx, result, true).await
 }
 
-fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
+async fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let look = Look::of(ctx)?.for_client(Some(&open.client));
     let consented = consented_of(&open.interaction.prompt);
     let requested = open.param("scope").unwrap_or_default();
@@ -74,6 +75,8 @@ fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
         }
     });
     let action = open.path(ctx, "/confirm")?;
+    let set_up = format!("{}/recover-mfa", look.base());
+    let devices = Ways::of(ctx).await?.mfa;
     let cancel = open.path(ctx, "/abort")?;
     let page = Consent {
         shell: look.shell("Authorize"),
@@ -97,7 +100,7 @@ fn page(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
             })
             .collect(),
         offline_access: offline,
-        device_setup_url: None,
+        device_setup_url: devices.then_some(set_up.as_str()),
         debug: None,
     };
     Ok(look.page(StatusCode::OK, page.html()))

@@ -3,7 +3,10 @@
 pub mod consent;
 pub mod login;
 pub mod look;
+pub mod passwordless;
+pub mod second_factor;
 pub mod state;
+pub mod ways;
 
 use crate::app::LimitClass;
 use crate::gate::{Ctx, Route};
@@ -15,7 +18,9 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/{group}/interaction/{uid}", [NoCache, Group], show, public "authenticates by the signed interaction cookie"),
     route!(GET "/{group}/interaction/{uid}/login", [NoCache, Group], show, public "authenticates by the signed interaction cookie"),
     route!(POST "/{group}/interaction/{uid}/login", [NoCache, Group], login::submit, public "authenticates by the signed interaction cookie"),
+    route!(POST "/{group}/interaction/{uid}/confirm-mfa", [NoCache, Group], login::submit, public "authenticates by the signed interaction cookie"),
     route!(POST "/{group}/interaction/{uid}/passkey", [NoCache, Group, Limit(LimitClass::Passkeys)], login::begin_passkey, public "authenticates by the signed interaction cookie"),
+    route!(GET "/{group}/interaction/{uid}/passwordless", [NoCache, Group, Limit(LimitClass::Recovery)], passwordless::follow, public "authenticates by the signed interaction cookie and the mailed token"),
     route!(GET "/{group}/interaction/{uid}/abort", [NoCache, Group], abort, public "authenticates by the signed interaction cookie"),
     route!(POST "/{group}/interaction/{uid}/confirm", [NoCache, Group], consent::confirm, public "authenticates by the signed interaction cookie"),
 ];

@@ -8,7 +8,8 @@ use crate::clients::{Client, rules};
 use crate::gate::Ctx;
 use crate::http::error::{ApiResult, PageRule};
 use crate::http::{ApiError, Reply, cookies, reply};
-use crate::oidc::records::Interaction;
+use crate::oidc::acr;
+use crate::oidc::records::{Interaction, Waiting};
 use crate::oidc::resume::page_cookie;
 use crate::oidc::sessions::Browser;
 use crate::secrets;
@@ -123,6 +124,27 @@ impl Open {
         self.interaction.params.get_str(name)
     }
 
+    /// Keeps which device is waited for, in place of what was kept before.
+    pub async fn wait_for(&self, ctx: &Ctx, waiting: &Waiting) -> ApiResult<()> {
+        let waiting = waiting.clone();
+        ctx.app
+            .actors
+            .interactions(ctx.group_id()?)
+            .update(&self.uid, move |i: &mut Interaction| {
+                i.waiting = Some(waiting.clone());
+                Ok::<_, ApiError>(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// The account is signed in by these methods (RFC 8176).
+    pub async fn signed_in(&self, ctx: &Ctx, account: &str, amr: &[&str]) -> ApiResult<Reply> {
+        let acr = acr::strongest(&ctx.tenant()?.group, amr);
+        self.finish(ctx, login_result(account, amr, acr), false)
+            .await
+    }
+
     /// Writes the outcome and sends the browser back to the authorization endpoint.
     pub async fn finish(&self, ctx: &Ctx, result: Object, merge: bool) -> ApiResult<Reply> {
         let result = if merge {
@@ -150,8 +172,8 @@ fn merged(last: Option<&Object>, result: &Object) -> Object {
     out
 }
 
-/// `{login: {accountId, amr}}`: how somebody signed in (RFC 8176).
-pub fn login_result(account: &str, amr: &[&str]) -> Object {
+/// `{login: {accountId, amr, acr}}`: who signed in and how.
+fn login_result(account: &str, amr: &[&str], acr: Option<&str>) -> Object {
     let mut login = Object::default();
     login.insert("accountId", account);
     if !amr.is_empty() {
@@ -159,6 +181,9 @@ pub fn login_result(account: &str, amr: &[&str]) -> Object {
             "amr",
             Value::Array(amr.iter().map(|m| Value::String((*m).to_owned())).collect()),
         );
+    }
+    if let Some(acr) = acr {
+        login.insert("acr", acr);
     }
     let mut result = Object::default();
     result.insert("login", login);

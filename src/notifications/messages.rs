@@ -237,47 +237,92 @@ async fn warning(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<Pre
     Ok(Prepared { message, token })
 }
 
-/// Mails the account a link that lets it make a passkey on the page that has the state.
-pub async fn passkey_link(
+/// What a mailed link proves the account for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof<'a> {
+    /// Making a passkey on the page that has the state.
+    Passkey { state: &'a str },
+    /// Setting up a device on the page that has the state.
+    Device { state: &'a str },
+    /// Signing in, in that interaction.
+    SignIn { interaction: &'a str },
+}
+
+/// Mails the account a link that proves it.
+pub async fn proof_link(
     app: &App,
     tenant: &Tenant,
     account: &Account,
-    state: &str,
+    proof: Proof<'_>,
     custom_domain: Option<&str>,
 ) -> ApiResult<()> {
+    let (purpose, state, uid) = match proof {
+        Proof::Passkey { state } | Proof::Device { state } => (Purpose::StepUp, Some(state), None),
+        Proof::SignIn { interaction } => (Purpose::MagicLink, None, Some(interaction)),
+    };
     let new = NewIat {
         group: tenant.id().to_owned(),
         life: ACTION_LIFE,
         sub: Some(account.id.clone()),
         email: Some(account.email.clone()),
-        state: Some(state.to_owned()),
-        ..NewIat::default()
+        state: state.map(ToOwned::to_owned),
+        uid: uid.map(ToOwned::to_owned),
     };
-    let token = tokens::mint(app, Purpose::StepUp, new).await?.id;
+    let token = tokens::mint(app, purpose, new).await?.id;
     let base = tenant.issuer(app, custom_domain);
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("token", &token)
-        .append_pair("state", state)
-        .finish();
-    let group = &tenant.group;
+    let name = &tenant.group.name;
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("token", &token);
+    let (path, subject, message) = match proof {
+        Proof::Passkey { state } => {
+            query.append_pair("state", state);
+            (
+                "passkey".to_owned(),
+                format!("{name} - Set up a passkey"),
+                format!(
+                    "Somebody, probably you, wants to set up a passkey for your account at '{name}'. Follow the link on the device that shall have it. If it was not you, do nothing."
+                ),
+            )
+        }
+        Proof::Device { state } => {
+            query
+                .append_pair("state", state)
+                .append_pair("accountId", &account.id)
+                .append_pair("email", &account.email);
+            (
+                "recover-mfa".to_owned(),
+                format!("{name} - Set up a device"),
+                format!(
+                    "Somebody, probably you, wants to set up a device for your account at '{name}'. Follow the link to go on. If it was not you, do nothing."
+                ),
+            )
+        }
+        Proof::SignIn { interaction } => {
+            query.append_pair("sub", &account.id);
+            (
+                format!("interaction/{interaction}/passwordless"),
+                format!("{name} - Sign in"),
+                format!(
+                    "Somebody, probably you, wants to sign in to your account at '{name}'. Follow the link in the browser in which you began; it works once, for a quarter of an hour. If it was not you, do nothing."
+                ),
+            )
+        }
+    };
     let message = New {
         kind: Kind::Passwordless,
         created_by: format!("proxy-{}", account.id),
-        screen_url: Some(format!("{base}/passkey?{query}")),
+        screen_url: Some(format!("{base}/{path}?{}", query.finish())),
         iss: Some(base),
         formats: vec!["email".to_owned()],
         recipient_user_id: Some(account.id.clone()),
         recipient_email: Some(account.email.clone()),
-        subject: Some(format!("{} - Set up a passkey", group.name)),
-        message: Some(format!(
-            "Somebody, probably you, wants to set up a passkey for your account at '{}'. Follow the link on the device that shall have it. If it was not you, do nothing.",
-            group.name,
-        )),
+        subject: Some(subject),
+        message: Some(message),
         good_for: Some(ACTION_LIFE),
         ..New::default()
     };
     let link = Prepared { message, token };
-    send_prepared(app, group, vec![link], IfRefused::Fail).await
+    send_prepared(app, &tenant.group, vec![link], IfRefused::Fail).await
 }
 
 /// Sends whoever has the address or phone number a link to the list of the groups it owns.

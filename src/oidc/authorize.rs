@@ -14,10 +14,11 @@ use crate::oidc::params::Params;
 use crate::oidc::prompts::{self, Decision, Submission};
 use crate::oidc::respond::{self, Target};
 use crate::oidc::sessions::Browser;
-use crate::oidc::{resume, scopes};
+use crate::oidc::{acr, resume, scopes};
 
 const KNOWN: &[&str] = &[
     "acr_values",
+    "claims",
     "claims_locales",
     "client_id",
     "code_challenge",
@@ -68,6 +69,8 @@ pub struct Request {
     pub max_age: Option<i64>,
     /// The subject of a verified `id_token_hint`.
     pub hint_sub: Option<String>,
+    /// How strong the sign-in has to be.
+    pub acr: acr::Wanted,
 }
 
 impl Request {
@@ -166,6 +169,15 @@ fn checks(ctx: &Ctx, client: Arc<Client>, params: &mut Params) -> Check<Request>
     check_pkce(ctx, &client, params, &response_type)?;
     let max_age = check_max_age(params)?;
     let hint_sub = check_id_token_hint(ctx, &client, params)?;
+    let group = ctx.tenant.as_ref().map(|t| &t.group);
+    let acr = group.map_or_else(acr::Wanted::default, |group| {
+        acr::Wanted::of(
+            group,
+            &client,
+            params.get("acr_values"),
+            params.get("claims"),
+        )
+    });
     Ok(Request {
         client,
         params: params.clone(),
@@ -175,6 +187,7 @@ fn checks(ctx: &Ctx, client: Arc<Client>, params: &mut Params) -> Check<Request>
         resources,
         max_age,
         hint_sub,
+        acr,
     })
 }
 
@@ -612,6 +625,10 @@ async fn advance(
     match prompts::decide(&ctx, &request, browser.view(), &submission).await? {
         Decision::Ask(needed) if request.prompts("none") => {
             let reply = respond::error(&ctx, &request.target, needed.error, needed.description)?;
+            browser.finish(&ctx, reply).await
+        }
+        Decision::Refuse(error, description) => {
+            let reply = respond::error(&ctx, &request.target, error, description)?;
             browser.finish(&ctx, reply).await
         }
         Decision::Ask(needed) => {

@@ -1,5 +1,6 @@
 //! The OpenID provider of a group: one file per endpoint, each a visible list of checks.
 
+pub mod acr;
 pub mod authorize;
 pub mod claims;
 pub mod client_auth;

@@ -52,6 +52,8 @@ pub struct Needed {
 /// Either something must be asked, or there is a grant to answer with.
 pub enum Decision {
     Ask(Box<Needed>),
+    /// Asking again would change nothing: an error and its description.
+    Refuse(&'static str, &'static str),
     /// The grant, if the request needs one.
     Go(Option<Arc<Record<Grant>>>),
 }
@@ -111,6 +113,20 @@ fn login(
         && request.hint_sub != session.account_id;
     if other_subject {
         reasons.push("id_token_hint");
+    }
+    let unmet = session.account_id.is_some() && request.acr.is_unmet(&session.amr);
+    if unmet && fresh {
+        // OpenID Connect Core Error Code unmet_authentication_requirements 1.0
+        return Some(Decision::Refuse(
+            "unmet_authentication_requirements",
+            "the way of signing in does not meet what was asked for",
+        ));
+    }
+    if unmet {
+        reasons.push("essential_acrs");
+    }
+    if session.account_id.is_some() && !fresh && request.acr.falls_short(&session.amr) {
+        reasons.push("acr_values");
     }
     if reasons.is_empty() {
         return None;

@@ -241,6 +241,8 @@ payloads! {
         csrf: Option<String> = "csrf",
         /// Set by the server alone once an upstream sign-in succeeded.
         federated: bool = "federated",
+        /// The question to a device that has to be answered before somebody is signed in.
+        waiting: Option<Waiting> = "waiting",
     }
     Session in SESSIONS {
         uid: String = "uid",
@@ -311,6 +313,29 @@ pub struct InteractionSession {
     pub cookie: String,
     #[serde(flatten)]
     pub more: Object,
+}
+
+/// Who is to be signed in by a device, and what was proven before. Nobody but the server writes it,
+/// so an approval is worth no more than what led to the question.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Waiting {
+    pub account_id: String,
+    /// The provider's id of the question; none before one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Has the account been proven without the device?
+    pub proven: bool,
+    /// How it was (RFC 8176).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
+    /// Is it the first device, which approves for the first time?
+    pub binding: bool,
+    /// What the page shows, for the device to enter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// Is a code to be typed at the page?
+    pub by_code: bool,
 }
 
 /// What a pending logout must remember.

@@ -13,9 +13,9 @@ use crate::oidc::authorize::Request;
 use crate::oidc::id_token::{self, NewIdToken};
 use crate::oidc::issue::{self, AccessParams, NewToken, Subject};
 use crate::oidc::params::Params;
-use crate::oidc::records::{AuthorizationCode, ClientAuthorization, Grant, Record};
-use crate::oidc::scopes;
+use crate::oidc::records::{AuthorizationCode, ClientAuthorization, Grant, Record, Session};
 use crate::oidc::sessions::Browser;
+use crate::oidc::{acr, scopes};
 use crate::pages::{AutoSubmit, Page};
 use crate::store::Value;
 
@@ -183,7 +183,7 @@ pub async fn answer(
     let resource = request.resources.first().map(String::as_str);
     if request.responds_with("token") {
         let token_scope = scope_for(ctx, request, &grant.payload, resource, &scope)?;
-        let extra = issue::extra(
+        let mut extra = issue::extra(
             ctx,
             tenant,
             &request.client,
@@ -193,6 +193,7 @@ pub async fn answer(
             resource.is_some(),
         )
         .await?;
+        acr::note(&mut extra, told(request, &session), &session.amr);
         let new = NewToken {
             tenant,
             client: &request.client,
@@ -225,7 +226,7 @@ pub async fn answer(
             auth_time: wants_auth_time(request)
                 .then_some(session.login_ts)
                 .flatten(),
-            acr: session.acr.as_deref(),
+            acr: told(request, &session),
             amr: &session.amr,
         };
         members.push((
@@ -240,6 +241,12 @@ pub async fn answer(
         members.push(("iss".into(), ctx.issuer()?));
     }
     send(ctx, &request.target, members, StatusCode::OK)
+}
+
+/// The class of the sign-in: what the request wanted, if that is met.
+fn told<'r>(request: &'r Request, session: &'r Session) -> Option<&'r str> {
+    let wanted = request.acr.answer(&session.amr);
+    wanted.or(session.acr.as_deref())
 }
 
 /// `auth_time` is told when the client cares about it (OpenID Connect Core §2).
@@ -334,7 +341,7 @@ fn new_code(
     grant: &str,
     account: &str,
     scope: &str,
-    session: &crate::oidc::records::Session,
+    session: &Session,
     sid: Option<&str>,
     offline: bool,
 ) -> Record<AuthorizationCode> {
@@ -366,7 +373,7 @@ fn new_code(
         } else {
             0
         },
-        acr: session.acr.clone(),
+        acr: told(request, session).map(ToOwned::to_owned),
         amr: session.amr.clone(),
         nonce: text("nonce"),
         resource,

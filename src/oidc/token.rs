@@ -19,7 +19,7 @@ use crate::oidc::id_token::{self, NewIdToken};
 use crate::oidc::issue::{self, AccessParams, NewToken, Subject};
 use crate::oidc::params::Params;
 use crate::oidc::records::{AuthorizationCode, Grant, Record, RefreshToken};
-use crate::oidc::{errors, grants, scopes};
+use crate::oidc::{acr, errors, grants, scopes};
 use crate::secrets;
 use crate::store::StoreError;
 
@@ -237,7 +237,7 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
     );
     let access = AccessParams::of(&params);
     // all that can fail for the client's own mistakes has to fail before the code is used up
-    let extra = issue::extra(
+    let mut extra = issue::extra(
         ctx,
         tenant,
         client,
@@ -247,6 +247,7 @@ async fn authorization_code(ctx: &Ctx, params: &Params, auth: &Authenticated) ->
         resource.is_some(),
     )
     .await?;
+    acr::note(&mut extra, code.acr.as_deref(), &code.amr);
     if scopes::has(&scope, "openid") {
         id_token::check(ctx, client)?;
     }
@@ -476,7 +477,7 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
         &scope,
     );
     let access = AccessParams::of(params);
-    let extra = issue::extra(
+    let mut extra = issue::extra(
         ctx,
         tenant,
         client,
@@ -486,6 +487,7 @@ async fn refresh_token(ctx: &Ctx, params: &Params, auth: &Authenticated) -> ApiR
         resource.is_some(),
     )
     .await?;
+    acr::note(&mut extra, old.acr.as_deref(), &old.amr);
     if scopes::has(&scope, "openid") {
         id_token::check(ctx, client)?;
     }

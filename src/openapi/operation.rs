@@ -228,7 +228,7 @@ fn schemes(strategy: Strategy) -> &'static [&'static str] {
         | Strategy::IatState
         | Strategy::IatPassword => &["bearer"],
         Strategy::Basic => &["basic"],
-        Strategy::Device | Strategy::AllowedHost => &[],
+        Strategy::Device | Strategy::Passkey | Strategy::AllowedHost => &[],
         Strategy::BearerOrAllowedHost
         | Strategy::CreateAccount
         | Strategy::BearerUnlessOpenRegistration => &["bearer", NONE],

@@ -25,6 +25,8 @@ const FILES: &[(&str, &[u8])] = files![
     "app.js",
     "account.js",
     "passkey.js",
+    "set_device.js",
+    "wait.js",
     "device.js",
     "docs.js",
     "oauth2-redirect.html",

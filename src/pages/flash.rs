@@ -31,8 +31,16 @@ pub enum Flash {
     MagicLinkExpired,
     /// Device sign-in was chosen, but no device is bound.
     SetUpDeviceFirst,
-    /// The device said no, or nothing in time.
-    DeviceNotApproved,
+    /// The device said no.
+    DeviceDenied,
+    /// The device said nothing in time.
+    DeviceExpired,
+    /// The device has not answered yet.
+    DevicePending,
+    /// The device does not answer, although it should have been set up.
+    DeviceNotReady,
+    /// The code that was typed is not the one of the device.
+    WrongCode,
     /// A passkey did not verify.
     PasskeyFailed,
     OrganizationUnknown,
@@ -62,7 +70,11 @@ impl Flash {
             Self::Expired => "expired",
             Self::MagicLinkExpired => "link-expired",
             Self::SetUpDeviceFirst => "set-up-device",
-            Self::DeviceNotApproved => "device-not-approved",
+            Self::DeviceDenied => "device-denied",
+            Self::DeviceExpired => "device-expired",
+            Self::DevicePending => "device-pending",
+            Self::DeviceNotReady => "device-not-ready",
+            Self::WrongCode => "wrong-code",
             Self::PasskeyFailed => "passkey-failed",
             Self::OrganizationUnknown => "organization-unknown",
             Self::OrganizationSignInRequired => "organization-sign-in",
@@ -84,7 +96,11 @@ impl Flash {
             Self::Expired,
             Self::MagicLinkExpired,
             Self::SetUpDeviceFirst,
-            Self::DeviceNotApproved,
+            Self::DeviceDenied,
+            Self::DeviceExpired,
+            Self::DevicePending,
+            Self::DeviceNotReady,
+            Self::WrongCode,
             Self::PasskeyFailed,
             Self::OrganizationUnknown,
             Self::OrganizationSignInRequired,
@@ -102,9 +118,10 @@ impl Flash {
     pub fn tone(&self) -> Tone {
         match self {
             Self::VerifySent | Self::PasswordChanged | Self::DeviceReady => Tone::Success,
-            Self::SetUpDeviceFirst | Self::NotVerified | Self::OrganizationSignInRequired => {
-                Tone::Info
-            }
+            Self::SetUpDeviceFirst
+            | Self::NotVerified
+            | Self::OrganizationSignInRequired
+            | Self::DevicePending => Tone::Info,
             _ => Tone::Error,
         }
     }
@@ -142,7 +159,15 @@ impl Flash {
             Self::SetUpDeviceFirst => {
                 "To sign in with a device, set one up first. The link is at the bottom of this page.".to_owned()
             }
-            Self::DeviceNotApproved => "The sign-in was not approved on your device. Please try again.".to_owned(),
+            Self::DeviceDenied => {
+                "The sign-in was refused on the device. If that was not you, change your password.".to_owned()
+            }
+            Self::DeviceExpired => "The device did not answer in time. Please try again.".to_owned(),
+            Self::DevicePending => "The device has not answered yet. Approve there first, then check again.".to_owned(),
+            Self::DeviceNotReady => {
+                "Your device could not be reached. Finish setting it up with the new instructions below.".to_owned()
+            }
+            Self::WrongCode => "That code is not right. Wait for the next one and try again.".to_owned(),
             Self::PasskeyFailed => "Your passkey could not be verified. Try again or use another way to sign in.".to_owned(),
             Self::OrganizationUnknown => "We couldn’t find that organization. Check the spelling and try again.".to_owned(),
             Self::OrganizationSignInRequired => {

@@ -11,6 +11,8 @@ pub enum LoginStep<'a> {
     Email,
     /// The password of the address shown.
     Password,
+    /// One of the ways without a password.
+    Choose { device: bool, link: bool },
     /// The organization, before anything else; `remembered` are choices of earlier visits.
     SelfIdentify { remembered: Vec<&'a str> },
 }

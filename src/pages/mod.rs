@@ -9,6 +9,7 @@ mod auto_submit;
 mod brand;
 mod consent;
 mod csp;
+mod device_app;
 mod devices;
 mod filters;
 mod flash;
@@ -17,6 +18,7 @@ mod login;
 mod logout;
 mod message;
 mod passkeys;
+pub mod qr;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -25,13 +27,14 @@ pub use auto_submit::AutoSubmit;
 pub use brand::{Brand, BrandInput, ClientLook, Orientation, Shell};
 pub use consent::{Consent, OfflineAccess, ResourceScopes};
 pub use csp::{Policy, csp};
-pub use devices::DeviceApp;
+pub use device_app::DeviceApp;
+pub use devices::{BindDevice, SetDevice, WaitDevice};
 pub use flash::{Flash, Tone};
 pub use landing::{DocsPage, DocsViewer, Landing};
 pub use login::{ButtonStyle, Federation, FederationButton, Login, LoginStep};
 pub use logout::{Logout, LogoutCancel, LogoutSuccess};
 pub use message::Message;
-pub use passkeys::{MakePasskey, SetPasskey};
+pub use passkeys::{DeviceProof, MakePasskey, SetPasskey};
 pub use recovery::{
     ForgotPassword, LockAccount, NewPassword, OwnedGroup, OwnedGroups, RecoverAccount,
 };

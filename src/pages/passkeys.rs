@@ -17,6 +17,19 @@ pub struct SetPasskey<'a> {
     pub next_url: &'a str,
     /// `/{ag}/passkey/email-verify`, where links are mailed.
     pub mail_url: Option<&'a str>,
+    /// Where devices can be asked.
+    pub device: Option<DeviceProof>,
+}
+
+/// The addresses of a proof by a device.
+#[derive(Clone, Debug)]
+pub struct DeviceProof {
+    /// `/api/{ag}/account/login/options`
+    pub options_url: String,
+    /// `/api/{ag}/device/challenge`
+    pub challenge_url: String,
+    /// `/api/{ag}/mfa`, what the status of every question begins with.
+    pub status_url: String,
 }
 
 /// Makes the passkey.

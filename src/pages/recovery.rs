@@ -17,6 +17,8 @@ pub struct LockAccount<'a> {
     pub recover_url: &'a str,
     /// `/{ag}/forgotpassword`
     pub forgot_url: &'a str,
+    /// `/{ag}/recover-mfa`
+    pub device_setup_url: Option<&'a str>,
 }
 
 /// Unlocks an account with recovery codes.

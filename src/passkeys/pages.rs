@@ -6,14 +6,15 @@ use crate::accounts::notices::tell_if;
 use crate::accounts::{Account, attempts, operations};
 use crate::app::LimitClass;
 use crate::challenges::model::ChallengeState;
+use crate::challenges::providers;
 use crate::gate::{Ctx, Route, tokens};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::interactions::look::Look;
 use crate::notifications::delivery::is_on;
-use crate::notifications::messages;
+use crate::notifications::messages::{self, Proof};
 use crate::oidc::records::Purpose;
-use crate::pages::{MakePasskey, Message, Page, SetPasskey};
+use crate::pages::{DeviceProof, MakePasskey, Message, Page, SetPasskey};
 use crate::passkeys::party::Party;
 use crate::route;
 use crate::secrets;
@@ -47,6 +48,7 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     app.store.of::<ChallengeState>().insert(&state).await?;
     let look = Look::of(&ctx)?;
     let links = mails_links(&ctx).await?;
+    let devices = providers::is_on(app, ctx.tenant()?).await?;
     let mail_url = format!("{}/passkey/email-verify", look.base());
     let page = SetPasskey {
         shell: look.shell("Set up a passkey"),
@@ -54,6 +56,11 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
         state: &state.state_value,
         next_url: &format!("{}/passkey", look.base()),
         mail_url: links.then_some(mail_url.as_str()),
+        device: devices.then(|| DeviceProof {
+            options_url: format!("/api/{group}/account/login/options"),
+            challenge_url: format!("/api/{group}/device/challenge"),
+            status_url: format!("/api/{group}/mfa"),
+        }),
     };
     Ok(look.page(StatusCode::OK, page.html()))
 }
@@ -92,7 +99,8 @@ async fn mail(ctx: Ctx) -> ApiResult<Reply> {
         let account = account.filter(|a| a.is_usable() && a.verified);
         let alias = ctx.custom_domain.as_deref();
         let sent = tell_if(app, account, async |account: Account| {
-            messages::passkey_link(app, tenant, &account, state, alias).await
+            let proof = Proof::Passkey { state };
+            messages::proof_link(app, tenant, &account, proof, alias).await
         });
         if let Err(cause) = sent.await {
             tracing::warn!(error = %cause.message, "no link to set up a passkey");

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::challenges::follow_ups;
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Caller, Ctx, Route};
 use crate::http::error::ApiResult;
@@ -83,6 +84,7 @@ async fn ask(ctx: Ctx) -> ApiResult<Reply> {
     };
     let target = ctx.req.param("account_id")?;
     let made = asking::ask(&ctx.app, ctx.group_id()?, asker, target, &ctx.req.json()).await?;
+    follow_ups::ask_for_profile(&ctx.app, ctx.tenant()?, &made).await;
     reply::created(TYPE, reply::public_document(&made))
 }
 

@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// Changes an option of the whole server.
-    async fn option(&self, name: &str, mut body: Value) {
+    pub async fn option(&self, name: &str, mut body: Value) {
         let global = "/api/plugins/global";
         let root = &self.tenant.root_token;
         let now = send(to(&self.server, Method::GET, global).bearer_auth(root)).await;
@@ -67,12 +67,12 @@ impl Scene {
         format!("/api/{}/{path}", self.tenant.group)
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(to(&self.server, Method::POST, &self.path(path)).json(body)).await
     }
 
     /// Asks something by the owner's client.
-    async fn custom(&self, more: Value) -> Answer {
+    pub async fn custom(&self, more: Value) -> Answer {
         let mut body = json!({
             "title": "Pay?", "header": "The shop", "message": "12 EUR", "lookup": self.tenant.user.email,
         });
@@ -102,7 +102,7 @@ impl Scene {
         ))
     }
 
-    async fn status(&self, key: &str, uid: &str) -> u16 {
+    pub async fn status(&self, key: &str, uid: &str) -> u16 {
         let path = self.status_path(key, uid);
         send(to(&self.server, Method::GET, &path)).await.status
     }

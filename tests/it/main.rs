@@ -54,6 +54,7 @@ mod flow;
 mod holes;
 mod keeping;
 mod limits;
+mod login_mfa;
 mod mailbox;
 mod matrix;
 mod messages;

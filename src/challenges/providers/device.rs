@@ -96,6 +96,11 @@ impl Provider for Device {
         true
     }
 
+    /// A key that a browser keeps.
+    fn amr(&self) -> &'static [&'static str] {
+        &["swk"]
+    }
+
     /// By the signature that enrols it.
     fn proves_devices(&self) -> bool {
         true

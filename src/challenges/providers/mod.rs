@@ -167,6 +167,10 @@ pub trait Provider: Send + Sync {
     fn matches_numbers(&self) -> bool {
         false
     }
+    /// What an answer proves beside the account (RFC 8176).
+    fn amr(&self) -> &'static [&'static str] {
+        if self.asks_for_code() { &["otp"] } else { &[] }
+    }
     /// Does an account have a device only once that has shown that it works? Then the provider
     /// itself sets `mfa.enabled`, and binding does not.
     fn proves_devices(&self) -> bool {
@@ -275,7 +279,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 

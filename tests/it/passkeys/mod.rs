@@ -13,7 +13,7 @@ use crate::answer::{Answer, send, to};
 use crate::flow::text;
 use crate::server::Server;
 use crate::tenant::{Person, Tenant};
-use authenticator::Authenticator;
+pub use authenticator::Authenticator;
 
 /// A tenant whose people can use passkeys.
 async fn tenant(server: &Server) -> Tenant {
@@ -24,7 +24,7 @@ async fn tenant(server: &Server) -> Tenant {
 }
 
 /// Passkeys for the whole server.
-async fn switch_on(server: &Server, root_token: &str) {
+pub async fn switch_on(server: &Server, root_token: &str) {
     let current = to(server, Method::GET, "/api/plugins/global").bearer_auth(root_token);
     let version = send(current).await.expect(200).json()["data"]["version"].clone();
     let body = json!({"enabled": true, "type": "webauthn", "currentVersion": version});
@@ -39,7 +39,7 @@ async fn switch_on(server: &Server, root_token: &str) {
 }
 
 /// Passkeys for a group.
-async fn allow(server: &Server, tenant: &Tenant) {
+pub async fn allow(server: &Server, tenant: &Tenant) {
     let on = json!({"enable": true, "type": "webauthn"});
     let patch = json!([{"op": "replace", "path": "/pluginOptions/webAuthN", "value": on}]);
     tenant.patch(server, patch).await;
@@ -79,7 +79,7 @@ async fn proof(tenant: &Tenant, person: &Person) -> (String, String) {
 }
 
 /// Makes a passkey for a person; answers its id at the server.
-async fn enrol(
+pub async fn enrol(
     server: &Server,
     tenant: &Tenant,
     person: &Person,
@@ -108,7 +108,7 @@ async fn enrol(
 }
 
 /// Begins a sign-in by name.
-async fn begin(server: &Server, tenant: &Tenant, name: &str) -> Answer {
+pub async fn begin(server: &Server, tenant: &Tenant, name: &str) -> Answer {
     post(
         server,
         tenant,
