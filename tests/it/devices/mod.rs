@@ -2,6 +2,7 @@
 
 mod api;
 mod browser;
+mod login;
 mod owners;
 mod phone;
 mod pushes;

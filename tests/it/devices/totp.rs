@@ -12,9 +12,9 @@ use crate::server::Server;
 use crate::tenant::Tenant;
 
 /// Half a minute (s).
-const STEP: u64 = 30;
+pub const STEP: u64 = 30;
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     u64::try_from(SystemClock.now() / 1000).expect("after 1970")
 }
 
@@ -29,7 +29,7 @@ fn app(instructions: &Answer) -> Totp {
 }
 
 /// A text that the app does not show now.
-fn wrong(app: &Totp) -> String {
+pub fn wrong(app: &Totp) -> String {
     let time = now();
     let near = (time - 2 * STEP)..=(time + 3 * STEP);
     let shown: Vec<String> = near
