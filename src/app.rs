@@ -248,6 +248,7 @@ impl Parts {
             limits.sockets_per_group.get(),
             Duration::from_secs(limits.socket_ping_seconds.get()),
         );
+        let idle = Duration::from_secs(settings.cache.idle_seconds.get());
         let announcer = Announcer(nats.clone());
         let changes = nats.as_ref().map(|bus| bus.changes());
         let app = Arc::new(Self {
@@ -256,8 +257,13 @@ impl Parts {
             bus: nats,
             listeners: std::sync::Mutex::new(listeners),
             stopping: watch::Sender::new(false),
-            tenants: Tenants::new(settings.cache.groups, max_age, announcer.clone()),
-            clients: ClientCache::new(settings.cache.groups.saturating_mul(4), max_age, announcer),
+            tenants: Tenants::new(settings.cache.groups, idle, max_age, announcer.clone()),
+            clients: ClientCache::new(
+                settings.cache.groups.saturating_mul(4),
+                idle,
+                max_age,
+                announcer,
+            ),
             // rarely needed, so they can be read each time
             plugins: PluginCache::new(shared_store.then_some(Duration::ZERO)),
             limits: Limits::new(&settings.rate_limits),

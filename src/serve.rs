@@ -385,10 +385,12 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
     ));
     let forgetful = Arc::clone(&app);
     let cleaner = tokio::spawn(async move {
-        let mut every = tokio::time::interval(Duration::from_mins(1));
+        let mut every = tokio::time::interval(Duration::from_secs(20));
         loop {
             every.tick().await;
             forgetful.limits.forget_quiet();
+            forgetful.tenants.tidy();
+            forgetful.clients.tidy();
         }
     });
     let outbox = crate::notifications::outbox::spawn(&app);

@@ -33,6 +33,8 @@ const REDIRECT: &str = "https://app.test/cb";
 const SHARE_KEYS: usize = 10;
 /// After this time without requests the server has given back what it needs no more.
 const QUIET: Duration = Duration::from_secs(6);
+/// As long as groups, clients and actors are kept that nobody asks for, and what it takes to notice.
+const IDLE: Duration = Duration::from_secs(165);
 /// How often the two servers take turns.
 const TURNS: usize = 3;
 
@@ -239,11 +241,22 @@ pub async fn run(options: &Options) {
     let known = many.memory();
     visit(&many, &all, 16).await;
     tokio::time::sleep(QUIET).await;
+    let busy = many.memory();
+    tokio::time::sleep(IDLE).await;
     report::fact(
-        &format!("memory with {} groups after a login each", all.len()),
-        &format!("{fresh:.1} MB at the start, {known:.1} MB when each was known"),
+        &format!(
+            "idle memory after {} groups have served a login each",
+            all.len()
+        ),
+        &format!(
+            "{fresh:.1} MB at the start, {known:.1} MB when each was known, {busy:.1} MB with all of them in use"
+        ),
     );
     report::most(many.memory(), 200.0, "MB");
+    // all of them in use again
+    Kind::Signed
+        .median(&many, &all, all.len().div_ceil(4))
+        .await;
     for (name, each, kind) in [
         ("discovery", 600, Kind::Discovery),
         ("client_credentials opaque", 200, Kind::Opaque),

@@ -27,8 +27,13 @@ pub struct ClientCache {
 }
 
 impl ClientCache {
-    pub fn new(capacity: u64, max_age: Option<Duration>, announcer: Announcer) -> Self {
-        let mut builder = Cache::builder().max_capacity(capacity);
+    pub fn new(
+        capacity: u64,
+        idle: Duration,
+        max_age: Option<Duration>,
+        announcer: Announcer,
+    ) -> Self {
+        let mut builder = Cache::builder().max_capacity(capacity).time_to_idle(idle);
         if let Some(age) = max_age {
             builder = builder.time_to_live(age);
         }
@@ -49,6 +54,11 @@ impl ClientCache {
     pub fn forget(&self, id: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.by_id.invalidate(id);
+    }
+
+    /// Gives back the room of those that nobody asks for.
+    pub fn tidy(&self) {
+        self.by_id.run_pending_tasks();
     }
 
     /// Forgets all clients, because some may have been written unnoticed.

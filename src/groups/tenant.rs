@@ -228,13 +228,21 @@ pub struct Tenants {
 
 impl Tenants {
     /// `max_age`: how old a snapshot may be when other nodes may write too.
-    pub fn new(capacity: u64, max_age: Option<Duration>, announcer: Announcer) -> Self {
-        let mut by_id = Cache::builder().max_capacity(capacity);
+    /// `idle`: how long one is kept that nobody asks for.
+    pub fn new(
+        capacity: u64,
+        idle: Duration,
+        max_age: Option<Duration>,
+        announcer: Announcer,
+    ) -> Self {
+        let mut by_id = Cache::builder().max_capacity(capacity).time_to_idle(idle);
         if let Some(age) = max_age {
             by_id = by_id.time_to_live(age);
         }
         // a stale entry here is noticed when it leads to a group of another name
-        let ids = Cache::builder().max_capacity(capacity.saturating_mul(2));
+        let ids = Cache::builder()
+            .max_capacity(capacity.saturating_mul(2))
+            .time_to_idle(idle);
         Self {
             by_id: by_id.build(),
             ids: ids.build(),
@@ -331,6 +339,12 @@ impl Tenants {
     pub fn forget(&self, id: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.by_id.invalidate(id);
+    }
+
+    /// Gives back the room of those that nobody asks for.
+    pub fn tidy(&self) {
+        self.by_id.run_pending_tasks();
+        self.ids.run_pending_tasks();
     }
 
     /// Forgets all groups, because some may have been written unnoticed.

@@ -342,6 +342,7 @@ pub struct Actors {
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     pub groups: u64,
+    pub idle_seconds: NonZeroU64,
     pub providers: u64,
     pub seconds: u64,
 }
