@@ -13,5 +13,6 @@ pub mod questions;
 pub mod routes;
 pub mod rules;
 mod signed;
+mod socket;
 
 pub use model::{Enrolment, StoredDevice};

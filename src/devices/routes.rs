@@ -8,7 +8,7 @@ use crate::app::LimitClass;
 use crate::challenges::status::{APPLIED, patience};
 use crate::devices::push::{self, Subscription};
 use crate::devices::signed::{self, Once};
-use crate::devices::{StoredDevice, answering, enrol, questions, rules};
+use crate::devices::{StoredDevice, answering, enrol, questions, rules, socket};
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
 use crate::groups::tenant;
@@ -26,6 +26,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/{group}/devices/enrolments", [Group, Limit(LimitClass::Passkeys)], another, public "signed by a device"),
     route!(PUT "/api/{group}/devices/subscription", [Body(check_signed), Group, Limit(LimitClass::Passkeys)], subscribe, public "signed by a device"),
     route!(GET "/api/{group}/devices/challenges", [Group, Limit(LimitClass::Passkeys)], open, public "signed by a device"),
+    route!(GET "/api/{group}/devices/socket", [Group, Limit(LimitClass::Passkeys)], socket::open, public "signed by a device"),
     route!(POST "/api/{group}/devices/challenges/{key}", [Body(check_signed), Group, Limit(LimitClass::Passkeys)], answer, public "signed by a device"),
     route!(GET "/api/{group}/account/{id}/devices", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], list),
     route!(PATCH "/api/{group}/account/{id}/devices/{device}", [Body(check_name), Group, Auth(&[Bearer]), Rights, May(&["accounts"])], rename),

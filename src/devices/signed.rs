@@ -72,16 +72,22 @@ pub async fn by_device<T: DeserializeOwned>(
     }
     let (header, _) = decode_unverified(token).map_err(|_| refused())?;
     let id = header.kid.ok_or_else(refused)?;
-    let device = app.store.of::<StoredDevice>().get(&id).await?;
-    let device = device
-        .filter(|d| d.auth_group == group)
-        .ok_or_else(refused)?;
-    let mut key: Jwk = serde_json::from_str(&device.key).map_err(ApiError::internal)?;
+    let signer = signer(app, group, &id).await?.ok_or_else(refused)?;
+    let mut key: Jwk = serde_json::from_str(&signer.device.key).map_err(ApiError::internal)?;
     key.kid = Some(id);
     let claims = verify(token, key, typ).ok_or_else(refused)?;
+    Ok((signer, claims))
+}
+
+/// The device of that id, if its account may be used.
+pub async fn signer(app: &App, group: &str, id: &str) -> ApiResult<Option<Signer>> {
+    let device = app.store.of::<StoredDevice>().get(id).await?;
+    let Some(device) = device.filter(|d| d.auth_group == group) else {
+        return Ok(None);
+    };
     let account = rules::find(app, group, &device.account_id).await?;
-    let account = account.filter(Account::is_usable).ok_or_else(refused)?;
-    Ok((Signer { device, account }, claims))
+    let account = account.filter(Account::is_usable);
+    Ok(account.map(|account| Signer { device, account }))
 }
 
 /// When something was signed, and its name; it counts once.
@@ -120,13 +126,19 @@ struct Asked {
     path: String,
 }
 
-/// The device that has signed this request: its method and path, in the authorization header.
+/// The device that has signed this request: its method and path, in the authorization header. Pages
+/// cannot set that of a socket, so there it may come as `signed` in the query; it counts once.
 pub async fn of_request(ctx: &Ctx) -> ApiResult<Signer> {
-    let token = ctx
+    let header = ctx
         .req
         .authorization()
-        .and_then(|text| text.strip_prefix(SCHEME))
-        .ok_or_else(refused)?;
+        .and_then(|text| text.strip_prefix(SCHEME));
+    let query = || {
+        ctx.req
+            .query("signed")
+            .filter(|_| ctx.req.upgrade.is_some())
+    };
+    let token = header.or_else(query).ok_or_else(refused)?;
     let (signer, asked): (_, Asked) =
         by_device(&ctx.app, ctx.group_id()?, token.trim(), REQUEST).await?;
     if asked.method != ctx.req.method().as_str() || asked.path != ctx.req.path() {

@@ -6,6 +6,7 @@ mod login;
 mod owners;
 mod phone;
 mod pushes;
+mod socket;
 mod totp;
 
 use reqwest::Method;
