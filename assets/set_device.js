@@ -62,6 +62,8 @@
       item.textContent = `Something could not be cleaned up: ${warning.message}`;
       part("warnings").append(item);
     }
+    // an app counts once it has shown that it works
+    part("proof").hidden = !data.secret;
     step("done");
   };
 
@@ -113,6 +115,20 @@
     },
     async code(form) {
       await ask({ method: "email", code: form.elements.code.value.trim() }, "That code is not right, or too old.");
+    },
+    async remember() {
+      step("recovery");
+    },
+    async recovery(form) {
+      await ask({ method: "recovery", code: form.elements.code.value.trim() }, "That is none of your recovery codes.");
+    },
+    async proof(form) {
+      const { status } = await post(form.dataset.url, authorization, { state, code: form.elements.code.value.trim() });
+      if (status === 401) return say("That code is not right. Try the next one.");
+      if (status !== 204) return say("It does not work at the moment. Try again later.");
+      say("");
+      form.hidden = true;
+      part("proven").hidden = false;
     },
     async typed(form) {
       const code = form.elements.code.value.trim();

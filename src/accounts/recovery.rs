@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use crate::accounts::{Account, attempts, passwords, rules};
-use crate::app::App;
+use crate::app::{App, LimitClass};
 use crate::challenges::providers;
 use crate::devices::rules as devices;
 use crate::gate::caller::IatCaller;
@@ -171,6 +171,33 @@ pub async fn start(app: &App, group: &str, name: &str, codes: &[&str]) -> ApiRes
         token,
         state,
     })
+}
+
+/// Uses up one of the account's codes; true for exactly one caller. Guesses are limited (429).
+pub async fn use_code(app: &App, account: &Account, code: &str) -> ApiResult<bool> {
+    app.limits.check(LimitClass::Recovery, &account.id)?;
+    let mut used = None;
+    for hash in account.recover_codes.iter().take(CODES) {
+        let secret = SecretString::from(code.to_owned());
+        if app.hasher.verify(secret, hash).await?.is_match() {
+            used = Some(hash);
+            break;
+        }
+    }
+    let Some(used) = used else {
+        return Ok(false);
+    };
+    let mut found = false;
+    app.store
+        .of::<Account>()
+        .update(&account.id, |a: &mut Account| {
+            let before = a.recover_codes.len();
+            a.recover_codes.retain(|hash| hash != used);
+            found = a.recover_codes.len() < before;
+            Ok::<_, ApiError>(())
+        })
+        .await?;
+    Ok(found)
 }
 
 /// Each stored code counts once. Gives up as soon as the outcome is certain: at most four typed

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use ueauth_actors::ChallengeId;
 
 use crate::accounts::Account;
+use crate::accounts::recovery::use_code;
 use crate::app::App;
 use crate::challenges::codes;
 use crate::challenges::providers::{self, Instructions, Provider, ProviderError};
@@ -73,6 +74,13 @@ pub async fn instructions(ctx: Ctx) -> ApiResult<Reply> {
         None => begin(&ctx, account, state).await,
         Some(method) => {
             if has_proved(&ctx, account, state, method).await? {
+                // those who chose another way were warned when they began
+                if method == "recovery"
+                    && are_on(app, tenant).await?
+                    && let Err(cause) = messages::lock_notice(app, tenant, account).await
+                {
+                    tracing::warn!(account = account.id, %cause, "no warning before a device recovery");
+                }
                 bind(&ctx, account, &*provider).await
             } else {
                 Err(ApiError::unauthorized(""))
@@ -107,7 +115,7 @@ async fn begin(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Reply> {
     let mut data = json!({
         "token": token.id,
         "uri": format!("{origin}/api/{}/mfa/safe-recovery", tenant.id()),
-        "requestInstructions": "Send POST to the uri with this token as bearer and the same state, and email or device as selection. Then ask for instructions again, with the selection as method and what it yields: code for email, providerKey for device.",
+        "requestInstructions": "Send POST to the uri with this token as bearer and the same state, and email or device as selection. Then ask for instructions again, with the selection as method and what it yields: code for email, providerKey for device. Or at once with recovery as method and one of the account's recovery codes as code.",
     });
     // the passkey is used up, and the second request has to come from the same person
     let passkey = ctx
@@ -147,6 +155,10 @@ async fn has_proved(ctx: &Ctx, account: &Account, state: &str, method: &str) -> 
             });
             Ok(fits && tokens::consume(app, code).await?)
         }
+        "recovery" => match ctx.req.field("code").filter(|c| !c.is_empty()) {
+            Some(code) => use_code(app, account, code.trim()).await,
+            None => Ok(false),
+        },
         "device" => {
             let Some(key) = ctx.req.field("providerKey") else {
                 return Ok(false);

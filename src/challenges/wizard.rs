@@ -75,6 +75,7 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     let page = SetDevice {
         shell: look.shell("Set up a device"),
         instructions_url: &format!("/api/{group}/mfa/instructions"),
+        proof_url: &format!("/api/{group}/mfa/proof"),
         choice_url: &format!("/api/{group}/mfa/safe-recovery"),
         state: &state,
         token,

@@ -58,6 +58,8 @@ pub struct SetDevice<'a> {
     pub shell: Shell<'a>,
     /// `/api/{ag}/mfa/instructions`
     pub instructions_url: &'a str,
+    /// `/api/{ag}/mfa/proof`
+    pub proof_url: &'a str,
     /// `/api/{ag}/mfa/safe-recovery`
     pub choice_url: &'a str,
     /// Ties the requests together.

@@ -229,6 +229,7 @@ fn hostile_pages(brand: &Brand) -> Vec<(&'static str, String)> {
             SetDevice {
                 shell: shell(brand, HOSTILE),
                 instructions_url: SCRIPT_URL,
+                proof_url: "/api/g/mfa/proof",
                 choice_url: SCRIPT_URL,
                 state: HOSTILE,
                 token: Some(HOSTILE),

@@ -111,6 +111,31 @@ on_both_stores! {
         instructions(&scene, lasting, proved).await.expect(200);
     }
 
+    /// One of the codes that somebody has kept stands for a lost device, once.
+    async fn by_recovery_code(server: Server) {
+        let scene = scene(server).await;
+        let user = &scene.tenant.user;
+        let mfa = |on: bool| json!([{"op": "replace", "path": "/mfa/enabled", "value": on}]);
+        change(&scene, user, mfa(false)).await;
+        let token = scene.tenant.token_of(&scene.server, user).await;
+        let made = to(&scene.server, Method::PUT, &scene.path("account/codes")).bearer_auth(token);
+        let made = send(made.json(&json!({}))).await.expect(200).json();
+        let codes = made["data"]["codes"].as_array().or(made["data"].as_array()).expect("codes").clone();
+        change(&scene, user, mfa(true)).await;
+        let ask = async |code: &str| {
+            let request = to(&scene.server, Method::POST, &scene.path("mfa/instructions"));
+            let request = request.basic_auth(&user.email, Some(&user.password));
+            let body = json!({"state": "r", "method": "recovery", "code": code});
+            send(request.json(&body)).await
+        };
+        ask("").await.expect(401);
+        ask("wrong").await.expect(401);
+        ask(text(&codes[3])).await.expect(200);
+        ask(text(&codes[3])).await.expect(401);
+        ask(&format!(" {} ", text(&codes[9]))).await.expect(200);
+        assert!(page(&scene, "").await.expect(200).text.contains("use a recovery code"));
+    }
+
     /// Where devices are off there is nothing to set up.
     async fn switched_off(server: Server) {
         let scene = scene(server).await;
