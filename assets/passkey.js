@@ -91,36 +91,60 @@
     return "expired";
   };
 
+  // Asks the account's device, and then for the token; with a password for those who have typed one.
+  const byDevice = async (form, lookup, authorization) => {
+    const { state, challenge, status: answers, url, next } = form.dataset;
+    const asked = await call(challenge, "", { state, lookup });
+    if (asked.status !== 200 || asked.data.byCode) {
+      return say(asked.status === 429 ? "Too many attempts. Wait a minute and try again." : "No device can be asked. Use another way.");
+    }
+    const { id, accountId, number } = asked.data;
+    const note = document.querySelector("[data-device-note]");
+    note.textContent = number ? `Enter ${number} on your device.` : "Approve on your device to go on.";
+    note.hidden = false;
+    say("");
+    const outcome = await answered(`${answers}/${encodeURIComponent(id)}/account/${encodeURIComponent(accountId)}/interaction/${encodeURIComponent(state)}/status`);
+    note.hidden = true;
+    if (outcome !== "approved") {
+      return say(outcome === "denied" ? "The device refused." : "The device did not answer in time.");
+    }
+    const proved = await call(url, authorization, { state, providerKey: id, accountId });
+    if (proved.status !== 201 || proved.data.state !== state) return say("It could not be verified that it is you. Begin again.");
+    location.assign(`${next}?${new URLSearchParams({ token: proved.data.jti, state })}`);
+  };
+  // What the account can prove itself by. Ties the state to it.
+  const waysOf = async (options, lookup, state) => {
+    const answer = await fetch(`${options}?${new URLSearchParams({ lookup, state })}`, { credentials: "same-origin" });
+    return answer.ok ? (await answer.json()).data : {};
+  };
+
   const actions = {
     async device(form) {
-      const { state, options, challenge, status: answers, url, next } = form.dataset;
+      const { options, state } = form.dataset;
       const lookup = form.elements.lookup.value.trim();
-      // Ties the state to the account; whether there is one shows in what follows.
-      await fetch(`${options}?${new URLSearchParams({ lookup, state })}`, { credentials: "same-origin" });
-      const asked = await call(challenge, "", { state, lookup });
-      if (asked.status !== 200 || asked.data.byCode) {
-        return say(asked.status === 429 ? "Too many attempts. Wait a minute and try again." : "No device can be asked. Use another way.");
-      }
-      const { id, accountId, number } = asked.data;
-      const note = document.querySelector("[data-device-note]");
-      note.textContent = number ? `Enter ${number} on your device.` : "Approve on your device to go on.";
-      note.hidden = false;
-      say("");
-      const outcome = await answered(`${answers}/${encodeURIComponent(id)}/account/${encodeURIComponent(accountId)}/interaction/${encodeURIComponent(state)}/status`);
-      note.hidden = true;
-      if (outcome !== "approved") {
-        return say(outcome === "denied" ? "The device refused." : "The device did not answer in time.");
-      }
-      const proved = await call(url, "", { state, providerKey: id, accountId });
-      if (proved.status !== 201 || proved.data.state !== state) return say("It could not be verified that it is you. Begin again.");
-      location.assign(`${next}?${new URLSearchParams({ token: proved.data.jti, state })}`);
+      // whether there is such an account shows in what follows
+      await waysOf(options, lookup, state);
+      await byDevice(form, lookup, "");
     },
     async prove(form) {
-      const { email, password } = form.elements;
-      const { state, url, next } = form.dataset;
-      const { status, data } = await call(url, basic(email.value.trim(), password.value), { state });
+      const { email, password, code } = form.elements;
+      const { state, url, next, options } = form.dataset;
+      const lookup = email.value.trim();
+      const authorization = basic(lookup, password.value);
+      const typed = code && code.value.trim() ? { code: code.value.trim() } : {};
+      const { status, data } = await call(url, authorization, { state, ...typed });
       if (status !== 201 || data.state !== state) {
-        return say(status === 429 ? "Too many attempts. Wait a minute and try again." : "That email and password don’t match.");
+        return say(status === 429 ? "Too many attempts. Wait a minute and try again." : typed.code ? "Password or code are not right." : "That email and password don’t match.");
+      }
+      // an account with a second factor proves that as well
+      if (options && !typed.code) {
+        const ways = await waysOf(options, lookup, state);
+        if (ways.device && !ways.byCode) return byDevice(form, lookup, authorization);
+        if (ways.byCode) {
+          document.querySelector("[data-code-box]").hidden = false;
+          code.required = true;
+          return code.focus();
+        }
       }
       location.assign(`${next}?${new URLSearchParams({ token: data.jti, state })}`);
     },
@@ -128,6 +152,7 @@
       const { bind, finish, token, state, account, group } = form.dataset;
       const begun = await call(bind, `Bearer ${token}`, { state });
       if (begun.status === 401) return say("This page has expired. Begin again.");
+      if (begun.status === 403) return say("Your account asks for its device as well. Begin again, with the password and the device.");
       if (begun.status !== 200) return say("No passkey can be made at the moment.");
       let credential;
       try {

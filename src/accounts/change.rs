@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::accounts::create::{NAME_LIMIT, lower};
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::App;
+use crate::challenges::providers;
 use crate::gate::{Caller, tokens};
 use crate::groups::Tenant;
 use crate::groups::model::PasswordPolicy;
@@ -80,6 +81,12 @@ impl ChangeRules<'_> {
             return Err(ApiError::forbidden(format!(
                 "You can not set {field} of your own account"
             )));
+        }
+        let on = |a: &Json| a.pointer("/mfa/enabled") == Some(&Json::Bool(true));
+        if self.own && on(&before) && !on(&after) {
+            return Err(ApiError::forbidden(
+                "You can not switch off the second factor of your own account; an administrator can",
+            ));
         }
         rules.allow_ids = false;
         rules.required = &["modifiedAt", "modifiedBy"];
@@ -285,11 +292,32 @@ pub async fn change(
     if let Some(hash) = &hash {
         after_password(app, tenant, caller, id, hash).await?;
     }
+    if old.mfa_enabled() && !account.mfa_enabled() {
+        forget_second_factor(app, tenant, id).await;
+    }
     let plugins = crate::plugins::rules::current(app).await?;
     Ok(Changed {
         verify_due: own && account.email != old.email && is_on(app, &plugins, &tenant.group),
         account,
     })
+}
+
+/// Devices and apps of an account that has no second factor any more are good for nothing, also if
+/// it gets one again.
+async fn forget_second_factor(app: &App, tenant: &Tenant, id: &str) {
+    let own = [
+        crate::totp::rules::remove_all(app, tenant.id(), id).await,
+        crate::devices::rules::remove_all(app, tenant.id(), id).await,
+    ];
+    for cause in own.into_iter().filter_map(Result::err) {
+        tracing::error!(account = id, %cause, "the second factor is off, but something of it remains");
+    }
+    if !providers::revoke_all(app, tenant, id).await {
+        tracing::warn!(
+            account = id,
+            "the second factor is off, but devices stay known to their provider"
+        );
+    }
 }
 
 /// Takes the new names back if somebody took one of them in the other field at the same moment.

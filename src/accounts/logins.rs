@@ -6,6 +6,7 @@ use crate::accounts::notices::tell_if;
 use crate::accounts::{Account, attempts};
 use crate::app::{App, LimitClass};
 use crate::challenges::model::ChallengeState;
+use crate::challenges::providers;
 use crate::gate::chain::Strategy::BearerOrAllowedHost;
 use crate::gate::{Caller, Ctx, Route};
 use crate::http::error::ApiResult;
@@ -51,6 +52,13 @@ async fn options(ctx: Ctx) -> ApiResult<Reply> {
     let passkey = plugins.web_authn.enabled && group.plugin_options.web_authn.enable;
     out.insert("magicLink".to_owned(), magic_link.into());
     out.insert("device".to_owned(), device.into());
+    let by_code = device
+        && providers::of(&ctx.app, tenant)
+            .await
+            .is_ok_and(|provider| provider.asks_for_code());
+    if by_code {
+        out.insert("byCode".to_owned(), true.into());
+    }
     out.insert("passkey".to_owned(), passkey.into());
     reply::ok(ACCOUNT, out)
 }

@@ -127,6 +127,7 @@ async fn begin(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Reply> {
         let new = NewIat {
             group: tenant.id().to_owned(),
             life: PASSKEY_LIFE,
+            strong: true,
             sub: Some(account.id.clone()),
             email: Some(account.email.clone()),
             state: Some(state.to_owned()),

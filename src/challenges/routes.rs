@@ -166,6 +166,12 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
             "The account does not have an auth device enabled",
         ));
     }
+    // a code that can be guessed proves nobody without a password
+    if providers::of(app, tenant).await?.asks_for_code() {
+        return Err(ApiError::bad_request(
+            "The group's devices show codes, which go with the password",
+        ));
+    }
     let question = Question {
         purpose: Purpose::SignIn,
         uid: state,

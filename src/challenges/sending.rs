@@ -112,8 +112,13 @@ pub async fn ask(
         }
     }
     limit(app, tenant, &account.id, question.purpose)?;
+    // nobody is at a page that could show a number
+    let shown = !matches!(
+        question.purpose,
+        Purpose::PasswordReset | Purpose::ProfileRequest
+    );
     let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
-    let number = (asks && provider.matches_numbers()).then(|| two_digits(app));
+    let number = (shown && asks && provider.matches_numbers()).then(|| two_digits(app));
     let push = Push {
         account: &account.id,
         uid: question.uid,
@@ -159,7 +164,10 @@ fn two_digits(app: &App) -> String {
 fn limit(app: &App, tenant: &Tenant, account: &str, purpose: Purpose) -> ApiResult<()> {
     let kind = match purpose {
         Purpose::Login => ":login",
-        _ => "",
+        Purpose::Recovery => ":recovery",
+        Purpose::Custom => ":custom",
+        Purpose::ProfileRequest => ":profile",
+        Purpose::DeviceLogin | Purpose::SignIn | Purpose::PasswordReset => "",
     };
     let subject = format!("{}:{account}{kind}", tenant.id());
     app.limits.check(LimitClass::Challenges, &subject)

@@ -51,6 +51,8 @@ pub struct AccountCaller {
     pub account: Account,
     /// The token that proved it, if one did.
     pub iat: Option<IatCaller>,
+    /// A device has agreed.
+    pub by_device: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +112,11 @@ impl Caller {
             Self::InitialAccess(i) => Some(i),
             _ => None,
         }
+    }
+
+    /// Has a device agreed to this very request?
+    pub fn by_device(&self) -> bool {
+        matches!(self, Self::Account(a) if a.by_device)
     }
 
     pub fn is_client(&self) -> bool {

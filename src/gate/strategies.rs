@@ -153,6 +153,7 @@ async fn iat_state(ctx: &Ctx) -> Result<Caller, Failure> {
     Ok(Caller::Account(Box::new(AccountCaller {
         account,
         iat: Some(IatCaller { token, payload }),
+        by_device: false,
     })))
 }
 
@@ -165,6 +166,7 @@ async fn iat_password(ctx: &Ctx) -> Result<Caller, Failure> {
     Ok(Caller::Account(Box::new(AccountCaller {
         account,
         iat: Some(IatCaller { token, payload }),
+        by_device: false,
     })))
 }
 
@@ -180,8 +182,10 @@ async fn device(ctx: &Ctx) -> Result<Caller, Failure> {
     let tenant = ctx.tenant.as_ref().filter(|t| t.group.active).ok_or(NO)?;
     let account = crate::accounts::rules::find(&ctx.app, tenant.id(), id)
         .await?
-        .filter(Account::is_usable)
         .ok_or(NO)?;
+    if !attempts::may_sign_in(&ctx.app, tenant, &account).await? {
+        return Err(NO);
+    }
     let challenge = ChallengeId::new(key, id, state);
     if !challenges::redeem(
         &ctx.app,
@@ -196,6 +200,7 @@ async fn device(ctx: &Ctx) -> Result<Caller, Failure> {
     Ok(Caller::Account(Box::new(AccountCaller {
         account,
         iat: None,
+        by_device: true,
     })))
 }
 
@@ -213,9 +218,23 @@ async fn passkey(ctx: &Ctx) -> Result<Caller, Failure> {
         Ok(proof) => Ok(Caller::Account(Box::new(AccountCaller {
             account: proof.account,
             iat: None,
+            by_device: false,
         }))),
         Err(e) if e.status.is_server_error() => Err(e.into()),
         Err(_) => Err(Failure::Absent),
+    }
+}
+
+/// The account whose password is sent along as well, where something else is the credential. A
+/// wrong one is refused.
+pub async fn also_by_password(ctx: &Ctx) -> ApiResult<Option<Account>> {
+    if ctx.req.authorization().is_none() {
+        return Ok(None);
+    }
+    match basic(ctx).await {
+        Ok(caller) => Ok(caller.account().cloned()),
+        Err(Failure::Fatal(e)) => Err(*e),
+        Err(_) => Err(ApiError::unauthorized("")),
     }
 }
 
@@ -251,6 +270,7 @@ async fn basic(ctx: &Ctx) -> Result<Caller, Failure> {
         attempts::Outcome::Accepted(account) => Ok(Caller::Account(Box::new(AccountCaller {
             account: *account,
             iat: None,
+            by_device: false,
         }))),
         _ => Err(NO),
     }

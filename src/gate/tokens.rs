@@ -19,6 +19,8 @@ pub struct NewIat {
     pub email: Option<String>,
     pub uid: Option<String>,
     pub state: Option<String>,
+    /// Whoever gets it has proven all that a sign-in asks for.
+    pub strong: bool,
 }
 
 pub async fn mint(
@@ -41,6 +43,7 @@ pub async fn mint(
         uid: new.uid,
         state: new.state,
         purpose: Some(purpose),
+        strong: new.strong,
         ..Default::default()
     };
     let record = Record::new(jti, payload, Some(exp));

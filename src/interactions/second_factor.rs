@@ -268,6 +268,14 @@ pub async fn bound(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     };
     match ask(ctx, open, &account, waiting.clone()).await {
         Ok(waiting) => wait(ctx, open, &waiting, None),
+        // it was set up meanwhile; the password alone sets up no other
+        Err(e) if e.status == StatusCode::FAILED_DEPENDENCY && account.mfa_enabled() => {
+            if has_none(ctx, &account).await? {
+                none_left(ctx)
+            } else {
+                Err(undelivered(e))
+            }
+        }
         Err(e) if e.status == StatusCode::FAILED_DEPENDENCY => {
             tracing::info!(account = account.id, cause = %e, "a new device could not be asked");
             bind(ctx, open, &account, waiting, Some(Flash::DeviceNotReady)).await

@@ -267,6 +267,7 @@ pub async fn proof_link(
         email: Some(account.email.clone()),
         state: state.map(ToOwned::to_owned),
         uid: uid.map(ToOwned::to_owned),
+        ..NewIat::default()
     };
     let token = tokens::mint(app, purpose, new).await?.id;
     let base = tenant.issuer(app, custom_domain);

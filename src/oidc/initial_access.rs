@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::accounts::Account;
+use crate::challenges::codes;
 use crate::gate::tokens::{self, NewIat};
-use crate::gate::{Ctx, Route, Strategy};
+use crate::gate::{Ctx, Route, Strategy, strategies};
 use crate::http::error::{ApiResult, PageRule};
 use crate::http::request::OIDC_BODY;
 use crate::http::{ApiError, Reply, reply};
@@ -101,6 +103,30 @@ pub async fn for_registration(ctx: Ctx) -> ApiResult<Reply> {
     )?))
 }
 
+/// Has the caller proven as much as a sign-in takes? A second factor is no second one if the first
+/// alone can add a passkey, which then counts for both.
+async fn is_strong(ctx: &Ctx, account: &Account) -> ApiResult<bool> {
+    let tenant = ctx.tenant()?;
+    // whoever has an access token has signed in
+    if ctx.caller.claims().is_some() {
+        return Ok(true);
+    }
+    if ctx.caller.by_device() {
+        let also = strategies::also_by_password(ctx).await?;
+        let alone = tenant.group.config.mfa_challenge.no_pass_login;
+        return match also {
+            Some(other) if other.id == account.id => Ok(true),
+            Some(_) => Err(ApiError::unauthorized("").page(PageRule::Never)),
+            None => Ok(alone),
+        };
+    }
+    match ctx.req.field("code").filter(|code| !code.is_empty()) {
+        Some(code) if codes::prove(&ctx.app, tenant, account, code).await? => Ok(true),
+        Some(_) => Err(ApiError::unauthorized("The code is wrong").page(PageRule::Never)),
+        None => Ok(false),
+    }
+}
+
 /// `POST /{group}/token/simple-iat`: 201, ten minutes, bound to the caller and to `state`.
 pub async fn for_step_up(ctx: Ctx) -> ApiResult<Reply> {
     let body = ctx.req.json();
@@ -112,7 +138,9 @@ pub async fn for_step_up(ctx: Ctx) -> ApiResult<Reply> {
         return Err(ApiError::forbidden("request must be from a person").page(PageRule::Never));
     }
     let state = text(&body, "state")?.unwrap_or_else(|| ctx.app.random.hex(64));
+    let strong = is_strong(&ctx, account).await?;
     let new = NewIat {
+        strong,
         group: account.auth_group.clone(),
         life: STEP_UP,
         sub: Some(account.id.clone()),

@@ -221,6 +221,8 @@ payloads! {
         email: Option<String> = "email",
         uid: Option<String> = "uid",
         state: Option<String> = "state",
+        /// Whoever was given it had proven all that a sign-in asks for.
+        strong: bool = "strong",
         purpose: Option<Purpose> = "purpose",
     }
     RegistrationAccessToken in REGISTRATION_ACCESS_TOKENS {

@@ -7,6 +7,7 @@ use webauthn_rs_proto::ResidentKeyRequirement;
 
 use crate::accounts::Account;
 use crate::app::App;
+use crate::challenges::providers;
 use crate::gate::{Ctx, tokens};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -30,8 +31,21 @@ pub async fn list(app: &App, group: &str, account: &str) -> Result<Vec<StoredPas
     app.store.of::<StoredPasskey>().find(all).await
 }
 
+/// 403 for a token that one factor alone has yielded, of an account that has two: a passkey counts
+/// for both.
+async fn must_be_strong(ctx: &Ctx, account: &Account) -> ApiResult<()> {
+    let weak = ctx.caller.iat().is_some_and(|t| !t.payload.strong);
+    if weak && account.mfa_enabled() && providers::is_on(&ctx.app, ctx.tenant()?).await? {
+        return Err(ApiError::forbidden(
+            "The account has a second factor; prove that as well",
+        ));
+    }
+    Ok(())
+}
+
 /// What goes to `navigator.credentials.create`.
 pub async fn begin(ctx: &Ctx, account: &Account) -> ApiResult<Json> {
+    must_be_strong(ctx, account).await?;
     let party = Party::of(ctx).await?;
     let group = ctx.group_id()?;
     let present = list(&ctx.app, group, &account.id).await?;
@@ -77,6 +91,7 @@ pub async fn finish(
     credential: &Json,
     name: Option<&str>,
 ) -> ApiResult<StoredPasskey> {
+    must_be_strong(ctx, account).await?;
     let party = Party::of(ctx).await?;
     let (app, group) = (&ctx.app, ctx.group_id()?);
     let made = RegisterPublicKeyCredential::deserialize(credential).map_err(|_| not_verified())?;

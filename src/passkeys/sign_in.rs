@@ -20,8 +20,8 @@ use crate::passkeys::party::{Party, not_verified, refused};
 use crate::store::{and, eq};
 
 /// How a passkey proves somebody (RFC 8176): a key, the person at it, and what unlocks the key.
-const SYNCED: &[&str] = &["swk", "user", "mfa"];
-const BOUND: &[&str] = &["hwk", "user", "mfa"];
+/// Without attestation nothing says that the key is kept in hardware.
+const METHODS: &[&str] = &["swk", "user", "mfa"];
 
 /// Who has proved to be whom.
 #[derive(Debug)]
@@ -139,7 +139,6 @@ pub async fn finish(
     if !attempts::may_sign_in(app, tenant, &account).await? {
         return Err(not_verified());
     }
-    let synced = result.backup_eligible();
     let now = app.date();
     // another sign-in may have counted meanwhile, and the passkey may have been taken away
     let counted = passkeys
@@ -162,7 +161,7 @@ pub async fn finish(
     Ok(Proof {
         account,
         ceremony: ceremony.id,
-        amr: if synced { SYNCED } else { BOUND },
+        amr: METHODS,
     })
 }
 

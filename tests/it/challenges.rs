@@ -403,8 +403,10 @@ async fn pushes_are_limited() {
     let wait: u64 = busy.header("retry-after").parse().expect("seconds");
     assert!((200..=301).contains(&wait), "{wait}");
     scene.press(&key, 1).await.expect(204);
-    scene.sign_in("l-1").await.expect(200);
-    scene.sign_in("l-1").await.expect(200);
+    for _ in 0..3 {
+        scene.sign_in("l-1").await.expect(200);
+    }
     scene.sign_in("l-1").await.expect(429);
-    scene.custom(json!({"state": "l-2"})).await.expect(429);
+    // what anybody can ask for uses up the share of no application
+    scene.custom(json!({"state": "l-2"})).await.expect(200);
 }

@@ -87,7 +87,10 @@ on_both_stores! {
         passkeys::allow(&scene.server, &scene.tenant).await;
         let (server, tenant) = (&scene.server, &scene.tenant);
         let mut device = passkeys::Authenticator::new();
+        let mfa = |on: bool| json!([{"op": "replace", "path": "/mfa/enabled", "value": on}]);
+        change(&scene, &tenant.user, mfa(false)).await;
         passkeys::enrol(server, tenant, &tenant.user, &mut device).await;
+        change(&scene, &tenant.user, mfa(true)).await;
         let answer = async |device: &mut passkeys::Authenticator| {
             let begun = passkeys::begin(server, tenant, &tenant.user.email).await.expect(200).json();
             let credential = device.get(&server.url, &begun["data"]["assertionOptions"]);
@@ -134,6 +137,68 @@ on_both_stores! {
         ask(text(&codes[3])).await.expect(401);
         ask(&format!(" {} ", text(&codes[9]))).await.expect(200);
         assert!(page(&scene, "").await.expect(200).text.contains("use a recovery code"));
+    }
+
+    /// A passkey counts for two factors, so an account that has two takes both to get one.
+    async fn one_factor_makes_no_passkey(server: Server) {
+        let scene = scene(server).await;
+        passkeys::switch_on(&scene.server, &scene.tenant.root_token).await;
+        passkeys::allow(&scene.server, &scene.tenant).await;
+        let user = &scene.tenant.user;
+        let strict = json!([{"op": "add", "path": "/config/mfaChallenge/noPassLogin", "value": false}]);
+        let approved = async |state: &str| {
+            let options = format!("{}?lookup={}&state={state}", scene.path("account/login/options"), user.email);
+            let saved = page(&scene, "").await.expect(200);
+            let options = options.replace(&format!("state={state}"), &format!("state={}", self::state(&saved)));
+            send(to(&scene.server, Method::GET, &options)).await.expect(200);
+            let state = self::state(&saved);
+            let asked = scene.post("device/challenge", &json!({"lookup": user.email, "state": state})).await;
+            let key = text(&asked.expect(200).json()["data"]["id"]).to_owned();
+            scene.press(&key, 0).await.expect(204);
+            json!({"state": state, "providerKey": key, "accountId": user.id})
+        };
+        let prove = async |password: Option<&str>, body: &Value| {
+            let path = format!("/{}/token/simple-iat", scene.tenant.group);
+            let mut request = to(&scene.server, Method::POST, &path);
+            if let Some(password) = password {
+                request = request.basic_auth(&user.email, Some(password));
+            }
+            send(request.json(body)).await
+        };
+        let bind = async |made: Answer| {
+            let data = made.expect(201).json()["data"].clone();
+            let request = to(&scene.server, Method::POST, &scene.path("webauthn/bind"));
+            let request = request.bearer_auth(text(&data["jti"]));
+            send(request.json(&json!({"state": data["state"]}))).await.status
+        };
+        let password = Some(user.password.as_str());
+        let alone = json!({"state": "p"});
+        assert_eq!(bind(prove(password, &alone).await).await, 403);
+        // where devices sign people in by themselves they also do here
+        assert_eq!(bind(prove(None, &approved("d").await).await).await, 200);
+        scene.tenant.patch(&scene.server, strict).await;
+        assert_eq!(bind(prove(None, &approved("d").await).await).await, 403);
+        prove(Some("wrong"), &approved("d").await).await.expect(401);
+        assert_eq!(bind(prove(password, &approved("d").await).await).await, 200);
+        change(&scene, user, json!([{"op": "replace", "path": "/mfa/enabled", "value": false}])).await;
+        assert_eq!(bind(prove(password, &alone).await).await, 200);
+    }
+
+    /// A stolen access token does not switch the second factor off.
+    async fn nobody_drops_their_own_second_factor(server: Server) {
+        let mut scene = scene(server).await;
+        let mfa = |on: bool| json!([{"op": "replace", "path": "/mfa/enabled", "value": on}]);
+        change(&scene, &scene.tenant.user, mfa(false)).await;
+        let token = scene.tenant.token_of(&scene.server, &scene.tenant.user).await;
+        change(&scene, &scene.tenant.user, mfa(true)).await;
+        let own = scene.path(&format!("account/{}", scene.tenant.user.id));
+        for off in [mfa(false), json!([{"op": "remove", "path": "/mfa"}]), json!([{"op": "remove", "path": "/mfa/enabled"}])] {
+            let request = to(&scene.server, Method::PATCH, &own).bearer_auth(&token);
+            send(request.json(&off)).await.expect(403);
+        }
+        scene.provider.has_devices(&["old"]);
+        change(&scene, &scene.tenant.user, mfa(false)).await;
+        assert_eq!(scene.provider.next("/revoke").await.json()["deviceId"], "old");
     }
 
     /// Where devices are off there is nothing to set up.

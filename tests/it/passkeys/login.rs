@@ -79,7 +79,7 @@ on_both_stores! {
         let tokens = flow.tokens(&landing.away()).await;
         let id = claims(&tokens["id_token"]);
         assert_eq!(id["sub"], tenant.user.id);
-        assert_eq!(id["amr"], json!(["hwk", "user", "mfa"]));
+        assert_eq!(id["amr"], json!(["swk", "user", "mfa"]));
 
         let again = Guest::new(&server, &tenant).await;
         let page = again.page(&again.flow()).await;
