@@ -15,6 +15,8 @@ use crate::groups::tenant;
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::are_on;
+use crate::notifications::messages::lock_notice;
 use crate::route;
 
 const TYPE: &str = "DEVICE";
@@ -90,8 +92,15 @@ async fn enrol(ctx: Ctx) -> ApiResult<Reply> {
 /// A code for another device of the same account: whoever holds one may add one.
 async fn another(ctx: Ctx) -> ApiResult<Reply> {
     let signer = signed::of_request(&ctx).await?;
-    let (app, group) = (&ctx.app, ctx.group_id()?);
-    let code = enrol::begin(app, group, &signer.account.id).await?;
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let (group, account) = (tenant.id(), &signer.account);
+    // the owner can lock the account in case it was somebody else
+    if are_on(app, tenant).await?
+        && let Err(cause) = lock_notice(app, tenant, account).await
+    {
+        tracing::warn!(account = account.id, %cause, "no warning before another device");
+    }
+    let code = enrol::begin(app, group, &account.id).await?;
     let origin = tenant::origin(app, ctx.custom_domain.as_deref());
     let uri = enrol::address(&origin, group, &code);
     reply::created(TYPE, json!({ "uri": uri })).map(reply::no_store)
