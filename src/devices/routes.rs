@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::accounts::rules as accounts;
 use crate::app::LimitClass;
-use crate::challenges::status::{APPLIED, patience};
+use crate::challenges::status::{self, APPLIED, patience};
 use crate::devices::push::{self, Subscription};
 use crate::devices::signed::{self, Once};
 use crate::devices::{StoredDevice, answering, enrol, questions, rules, socket};
@@ -131,6 +131,7 @@ async fn open(ctx: Ctx) -> ApiResult<Reply> {
     let open = match patience {
         None => questions::open(app, group, account).await?,
         Some((seconds, _)) => {
+            let _place = status::enter(&ctx)?;
             let until = app.ms_after(std::time::Duration::from_secs(seconds));
             let known = ctx.req.query("known").filter(|tag| !tag.is_empty());
             questions::changed(app, group, account, known, until).await?
