@@ -43,6 +43,8 @@ pub struct Parts {
     /// How asking a device went last.
     pub pushed: crate::accounts::notices::Asked,
     pub actors: Registry<Session, Interaction>,
+    /// Requests that wait; groups are bounded by their waiters.
+    pub polls: Sockets,
     /// Sockets that clients hold open.
     pub sockets: Sockets,
     /// Tokens of the server's own clients, and until when (s) they are used again.
@@ -243,15 +245,18 @@ impl Parts {
         .map_err(StartError::Actors)?;
         let max_age = shared_store.then(|| Duration::from_secs(settings.cache.seconds.max(1)));
         let limits = &settings.limits;
+        let ping = Duration::from_secs(limits.socket_ping_seconds.get());
         let sockets = Sockets::new(
             limits.sockets_per_address.get(),
             limits.sockets_per_group.get(),
-            Duration::from_secs(limits.socket_ping_seconds.get()),
+            ping,
         );
+        let polls = Sockets::new(limits.polls_per_address.get(), usize::MAX, ping);
         let idle = Duration::from_secs(settings.cache.idle_seconds.get());
         let announcer = Announcer(nats.clone());
         let changes = nats.as_ref().map(|bus| bus.changes());
         let app = Arc::new(Self {
+            polls,
             sockets,
             service_tokens: moka::sync::Cache::new(1_000),
             bus: nats,

@@ -281,6 +281,7 @@ async fn measure(count: usize) {
     tokio::task::spawn_local(confirm(listener));
     seed(&file, provider, count).await;
     let settings = [
+        "limits.polls_per_address=100000",
         "limits.sockets_per_address=100000",
         "outgoing.allow_loopback=true",
     ];

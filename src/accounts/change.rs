@@ -434,8 +434,12 @@ async fn after_password(
     {
         tracing::warn!(account = id, cause = %e, "lock-out not cleared");
     }
+    // whoever knew the old password may have proved it just before
+    let used = caller.iat().map(|iat| iat.token.as_str());
+    let proofs = tokens::end_proofs(app, tenant.id(), id, used).await;
     let keep = own_session(app, caller, id).await?;
-    rules::end_sessions(app, tenant.id(), id, keep.as_deref()).await
+    rules::end_sessions(app, tenant.id(), id, keep.as_deref()).await?;
+    Ok(proofs?)
 }
 
 /// The session that the caller's own token was issued in, as far as the token tells: signed ones

@@ -1,10 +1,11 @@
 //! Recovery codes, the emergency lock, and the way back into a locked account.
 
 use secrecy::SecretString;
+use ueauth_actors::{Answer, Outcome};
 
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::{App, LimitClass};
-use crate::challenges::providers;
+use crate::challenges::{self, providers};
 use crate::devices::rules as devices;
 use crate::gate::caller::IatCaller;
 use crate::gate::tokens::{self, NewIat};
@@ -74,13 +75,19 @@ pub async fn replace_codes(app: &App, group: &str, id: &str) -> ApiResult<Vec<St
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
     Completely,
-    /// The account is locked, but some of its sessions may still be open or its devices known.
+    /// The account is locked, but some of its sessions or challenges may still be open or its devices known.
     Incompletely,
 }
 
-/// Locks the account, then ends its sessions and takes its devices away, so that a failure leaves
-/// it locked.
-pub async fn lock(app: &App, tenant: &Tenant, id: &str, email: &str) -> ApiResult<Locked> {
+/// Locks the account, then ends its sessions, proofs and open challenges and takes its devices
+/// away, so that a failure leaves it locked. The token that is being used stays for another try.
+pub async fn lock(
+    app: &App,
+    tenant: &Tenant,
+    id: &str,
+    email: &str,
+    used: Option<&str>,
+) -> ApiResult<Locked> {
     let group = tenant.id();
     let account = rules::find(app, group, id)
         .await?
@@ -104,6 +111,14 @@ pub async fn lock(app: &App, tenant: &Tenant, id: &str, email: &str) -> ApiResul
         tracing::error!(account = id, cause = %e.message, "locked, but sessions remain");
         outcome = Locked::Incompletely;
     }
+    if let Err(cause) = tokens::end_proofs(app, group, id, used).await {
+        tracing::error!(account = id, %cause, "locked, but proofs of the account remain");
+        outcome = Locked::Incompletely;
+    }
+    if let Err(e) = deny_all(app, group, id).await {
+        tracing::error!(account = id, cause = %e.message, "locked, but challenges stay open");
+        outcome = Locked::Incompletely;
+    }
     // whoever has the device could come back once the account is recovered
     if !forget_devices(app, tenant, &account).await {
         let text = "a locked account's devices stay known to their provider";
@@ -113,6 +128,18 @@ pub async fn lock(app: &App, tenant: &Tenant, id: &str, email: &str) -> ApiResul
         outcome = Locked::Incompletely;
     }
     Ok(outcome)
+}
+
+/// Answers what the account is asked, as its owner would.
+async fn deny_all(app: &App, group: &str, id: &str) -> ApiResult<()> {
+    let challenges = app.actors.challenges(group);
+    for open in challenges.all_pending_for(id).await? {
+        let answered = challenges.answer(&open.id, Answer::Deny, "lock").await?;
+        if let Outcome::Applied(denied) = answered {
+            challenges::conclude(app, group, &denied);
+        }
+    }
+    Ok(())
 }
 
 /// Takes away whatever proves the account besides its password; false if something remains.

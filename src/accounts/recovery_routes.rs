@@ -96,7 +96,8 @@ async fn codes(ctx: Ctx) -> ApiResult<Reply> {
 async fn panic_lock(ctx: Ctx) -> ApiResult<Reply> {
     let email = ctx.req.field("email").unwrap_or_default();
     let id = ctx.caller.sub().ok_or_else(|| ApiError::forbidden(""))?;
-    match recovery::lock(&ctx.app, ctx.tenant()?, id, email).await? {
+    let used = ctx.caller.iat().map(|iat| iat.token.as_str());
+    match recovery::lock(&ctx.app, ctx.tenant()?, id, email, used).await? {
         Locked::Completely => Ok(reply::no_content()),
         Locked::Incompletely => reply::envelope(
             StatusCode::PARTIAL_CONTENT,

@@ -178,6 +178,15 @@ impl World {
     }
 
     async fn mailed_token(&self, id: &str) -> String {
+        self.proof(id, Purpose::AccountAction).await
+    }
+
+    async fn is_live(&self, token: &str, purpose: Purpose) -> bool {
+        let found = tokens::find(&self.app, "g1", token, purpose).await;
+        found.unwrap().is_some()
+    }
+
+    async fn proof(&self, id: &str, purpose: Purpose) -> String {
         let new = NewIat {
             group: "g1".to_owned(),
             life: 900,
@@ -185,10 +194,7 @@ impl World {
             email: Some(format!("{id}@acc.test")),
             ..NewIat::default()
         };
-        tokens::mint(&self.app, Purpose::AccountAction, new)
-            .await
-            .unwrap()
-            .id
+        tokens::mint(&self.app, purpose, new).await.unwrap().id
     }
 
     async fn sessions(&self, id: &str) -> Vec<String> {

@@ -10,6 +10,7 @@ use ueauth_actors::{ActorError, ChallengeId, Challenges, Status};
 use crate::app::App;
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
+use crate::http::sockets::Place;
 use crate::http::{ApiError, Reply, reply};
 
 pub(crate) const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -35,6 +36,12 @@ pub(crate) fn patience(ctx: &Ctx) -> Option<(u64, bool)> {
     Some((wait.min(most), preferred.is_some()))
 }
 
+/// The right to wait, until it is dropped: 429 once the address has as many requests waiting as it
+/// may have.
+pub(crate) fn enter(ctx: &Ctx) -> ApiResult<Place> {
+    ctx.app.polls.enter(ctx.req.hosts.peer, ctx.group_id()?)
+}
+
 /// `GET /api/{group}/mfa/{key}/account/{account}/interaction/{uid}/status`: 204 once approved, 206
 /// in every other case. Clients that wait are told which.
 pub async fn status(ctx: Ctx) -> ApiResult<Reply> {
@@ -48,6 +55,7 @@ pub async fn status(ctx: Ctx) -> ApiResult<Reply> {
         let status = challenges.status(&id).await.map_err(unavailable)?;
         return answer(status, false);
     };
+    let _place = enter(&ctx)?;
     let until = ctx.app.ms_after(Duration::from_secs(seconds));
     let status = wait_for(&ctx.app, &challenges, &id, until).await?;
     let mut reply = answer(status, true)?;

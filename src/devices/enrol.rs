@@ -109,6 +109,12 @@ pub async fn finish(
         }
         Err(e) => return Err(e.into()),
     }
+    // a lock in between may have taken the devices away before this one was there
+    let still = accounts::find(app, group, &account.id).await?;
+    if !still.is_some_and(|a| a.is_usable()) {
+        rules::revoke(app, group, &device.id).await?;
+        return Err(wrong());
+    }
     accounts::has_proved_a_device(app, &account.id).await?;
     tracing::info!(
         group,

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::accounts::rules as accounts;
 use crate::app::LimitClass;
-use crate::challenges::status::{APPLIED, patience};
+use crate::challenges::status::{self, APPLIED, patience};
 use crate::devices::push::{self, Subscription};
 use crate::devices::signed::{self, Once};
 use crate::devices::{StoredDevice, answering, enrol, questions, rules, socket};
@@ -15,6 +15,8 @@ use crate::groups::tenant;
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
+use crate::notifications::are_on;
+use crate::notifications::messages::lock_notice;
 use crate::route;
 
 const TYPE: &str = "DEVICE";
@@ -90,8 +92,15 @@ async fn enrol(ctx: Ctx) -> ApiResult<Reply> {
 /// A code for another device of the same account: whoever holds one may add one.
 async fn another(ctx: Ctx) -> ApiResult<Reply> {
     let signer = signed::of_request(&ctx).await?;
-    let (app, group) = (&ctx.app, ctx.group_id()?);
-    let code = enrol::begin(app, group, &signer.account.id).await?;
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    let (group, account) = (tenant.id(), &signer.account);
+    // the owner can lock the account in case it was somebody else
+    if are_on(app, tenant).await?
+        && let Err(cause) = lock_notice(app, tenant, account).await
+    {
+        tracing::warn!(account = account.id, %cause, "no warning before another device");
+    }
+    let code = enrol::begin(app, group, &account.id).await?;
     let origin = tenant::origin(app, ctx.custom_domain.as_deref());
     let uri = enrol::address(&origin, group, &code);
     reply::created(TYPE, json!({ "uri": uri })).map(reply::no_store)
@@ -122,6 +131,7 @@ async fn open(ctx: Ctx) -> ApiResult<Reply> {
     let open = match patience {
         None => questions::open(app, group, account).await?,
         Some((seconds, _)) => {
+            let _place = status::enter(&ctx)?;
             let until = app.ms_after(std::time::Duration::from_secs(seconds));
             let known = ctx.req.query("known").filter(|tag| !tag.is_empty());
             questions::changed(app, group, account, known, until).await?

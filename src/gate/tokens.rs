@@ -4,7 +4,7 @@ use crate::accounts::Account;
 use crate::app::App;
 use crate::http::error::ApiResult;
 use crate::oidc::records::{InitialAccessToken, Purpose, Record};
-use crate::store::StoreError;
+use crate::store::{Filter, StoreError, and, eq, ne};
 
 /// Longest life (s) at which a token of an older database, which has no purpose, may act for an account.
 const OLD_ACCOUNT_TOKEN: i64 = 7200;
@@ -113,4 +113,34 @@ pub async fn consume(app: &App, token: &str) -> ApiResult<bool> {
         .of::<Record<InitialAccessToken>>()
         .delete(token)
         .await?)
+}
+
+/// Ends what the account could still prove itself with, except the token that is just being used.
+/// Those that only lock stay: their owner may need one right after somebody else's change.
+pub async fn end_proofs(
+    app: &App,
+    group: &str,
+    account: &str,
+    used: Option<&str>,
+) -> Result<(), StoreError> {
+    let lock = [
+        ne("payload.purpose", "lock-notice"),
+        ne("payload.purpose", "account-lock"),
+    ];
+    let used = used.map(|token| ne("_id", token));
+    let doomed = of_account(group, account).and(and(lock.into_iter().chain(used)));
+    app.store
+        .of::<Record<InitialAccessToken>>()
+        .delete_many(doomed)
+        .await?;
+    Ok(())
+}
+
+/// Registrations of clients only name somebody; they prove nobody.
+fn of_account(group: &str, account: &str) -> Filter {
+    and([
+        eq("payload.auth_group", group),
+        eq("payload.sub", account),
+        ne("payload.purpose", "client-registration"),
+    ])
 }

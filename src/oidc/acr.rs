@@ -68,6 +68,9 @@ pub struct Wanted {
     needed: Vec<Vec<String>>,
     /// One of these should be met.
     asked: Vec<String>,
+    /// What the client may be told of, the most wanted first. A class that it always needs counts
+    /// without being listed by the group, but is not told then.
+    told: Vec<String>,
 }
 
 impl Wanted {
@@ -79,17 +82,21 @@ impl Wanted {
         acr_values: Option<&str>,
         claims: Option<&str>,
     ) -> Self {
-        let told = |class: &&str| {
+        let listed = |class: &&str| {
             demand(class).is_some() && group.config.acr_values.iter().any(|a| a == class)
+        };
+        let owned = |classes: &[&str]| -> Vec<String> {
+            classes.iter().map(|class| (*class).to_owned()).collect()
         };
         let mut out = Self::default();
         let always = match client.payload.extra.get("default_acr_values") {
-            Some(Value::Array(list)) => {
-                list.iter().filter_map(Value::as_str).filter(told).collect()
-            }
+            // whatever cannot be met stays: dropping it would let everybody in
+            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        out.need(always);
+        let tellable: Vec<&str> = always.iter().copied().filter(|c| listed(c)).collect();
+        out.told.extend(owned(&tellable));
+        out.need(owned(&always));
         let claims: Json = claims
             .and_then(|c| serde_json::from_str(c).ok())
             .unwrap_or_default();
@@ -98,21 +105,27 @@ impl Wanted {
         let values = several.into_iter().flatten().chain(acr.get("value"));
         let values: Vec<&str> = values.filter_map(Json::as_str).take(MOST).collect();
         if acr.get("essential").and_then(Json::as_bool) == Some(true) {
-            out.need(values);
+            out.told.extend(owned(&values));
+            out.need(owned(&values));
         } else {
-            out.asked
-                .extend(values.into_iter().filter(told).map(ToOwned::to_owned));
+            let values: Vec<&str> = values.into_iter().filter(listed).collect();
+            out.ask(owned(&values));
         }
         let values = acr_values.unwrap_or_default().split_whitespace().take(MOST);
-        out.asked.extend(values.filter(told).map(ToOwned::to_owned));
+        let values: Vec<&str> = values.filter(listed).collect();
+        out.ask(owned(&values));
         out
     }
 
-    fn need(&mut self, classes: Vec<&str>) {
+    fn need(&mut self, classes: Vec<String>) {
         if !classes.is_empty() {
-            self.needed
-                .push(classes.into_iter().map(ToOwned::to_owned).collect());
+            self.needed.push(classes);
         }
+    }
+
+    fn ask(&mut self, classes: Vec<String>) {
+        self.told.extend_from_slice(&classes);
+        self.asked.extend(classes);
     }
 
     /// Is something missing without which there is no answer?
@@ -133,8 +146,7 @@ impl Wanted {
 
     /// The class that the client is told: what it wanted, if that is met.
     pub fn answer<M: AsRef<str>>(&self, methods: &[M]) -> Option<&str> {
-        let wanted = self.needed.iter().flatten().chain(&self.asked);
-        let mut met = wanted.filter(|c| is_met(c, methods));
+        let mut met = self.told.iter().filter(|c| is_met(c, methods));
         met.next().map(String::as_str)
     }
 }

@@ -322,6 +322,7 @@ pub struct Limits {
     pub list_maximum: u64,
     pub access_object_bytes: usize,
     pub wait_seconds: u64,
+    pub polls_per_address: NonZeroUsize,
     pub sockets_per_address: NonZeroUsize,
     pub sockets_per_group: NonZeroUsize,
     pub socket_ping_seconds: NonZeroU64,

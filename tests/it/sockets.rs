@@ -240,6 +240,27 @@ async fn sockets_are_limited() {
     }
 }
 
+/// Requests that wait are limited as well, others are not.
+#[tokio::test]
+async fn polls_are_limited() {
+    let settings = [("limits.polls_per_address", "1")];
+    let Some(server) = Server::start_with(Store::Embedded, &settings).await else {
+        return;
+    };
+    let scene = Scene::set(server).await;
+    let key = scene.asked("s-1", json!({})).await;
+    let path = scene.status_path(&key, "s-1");
+    let wait = format!("{path}?wait=30");
+    let poll = tokio::spawn(send(to(&scene.server, Method::GET, &wait)));
+    somebody_waits(&scene.server).await;
+    let ask = async |path: &str| send(to(&scene.server, Method::GET, path)).await;
+    assert_eq!(ask(&wait).await.expect(429).header("retry-after"), "1");
+    ask(&path).await.expect(206);
+    scene.press(&key, 0).await.expect(204);
+    poll.await.expect("an answer").expect(204);
+    ask(&wait).await.expect(204);
+}
+
 /// Clients have nothing to say, and must be there.
 #[tokio::test]
 async fn clients_that_break_the_rules_are_hung_up_on() {

@@ -288,3 +288,35 @@ async fn hole_a_deleted_account_leaves_nothing_behind() {
         assert_eq!(iats.count(eq("payload.sub", id)).await.unwrap(), left);
     }
 }
+
+/// Whoever knew the old password can not go on with what it proved; the owner's way to lock stays.
+#[actix_web::test]
+async fn hole_a_password_change_ends_what_the_old_one_has_proved() {
+    let w = world(|_| {}).await;
+    w.add("ada").await;
+    let proofs = [Purpose::StepUp, Purpose::DeviceCode, Purpose::MagicLink];
+    let kept = [
+        Purpose::LockNotice,
+        Purpose::AccountLock,
+        Purpose::ClientRegistration,
+    ];
+    for setter in ["ada", "owner"] {
+        let mut made = Vec::new();
+        for (purpose, stays) in proofs
+            .iter()
+            .map(|p| (*p, false))
+            .chain(kept.map(|p| (p, true)))
+        {
+            made.push((purpose, w.proof("ada", purpose).await, stays));
+        }
+        let other = w.proof("owner", Purpose::StepUp).await;
+        let body = replace("/password", format!("N3w!pass-{setter}"));
+        let token = format!("token-{setter}");
+        let changed = w.call(Method::PATCH, "/api/g1/account/ada", Some(&token), body);
+        assert_eq!(changed.await.0, 200, "{setter}");
+        for (purpose, token, stays) in made {
+            assert_eq!(w.is_live(&token, purpose).await, stays, "{purpose:?}");
+        }
+        assert!(w.is_live(&other, Purpose::StepUp).await);
+    }
+}

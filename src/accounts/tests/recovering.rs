@@ -305,3 +305,31 @@ async fn hole_the_lock_page_opens_for_its_own_notice_alone() {
     let body = json!({ "email": "ada@acc.test" });
     assert_eq!(w.call(Method::PUT, PANIC, Some(&notice), body).await.0, 401);
 }
+
+/// A thief has proved something, waits for an answer and holds a code for a device; the lock ends it all.
+#[actix_web::test]
+async fn hole_a_lock_ends_proofs_challenges_and_enrolments() {
+    let w = world(|_| {}).await;
+    w.add("ada").await;
+    let proof = w.proof("ada", Purpose::StepUp).await;
+    let challenges = w.app.actors.challenges("g1");
+    let id = ueauth_actors::ChallengeId::new("k", "ada", "u");
+    let new = ueauth_actors::NewChallenge {
+        id: id.clone(),
+        purpose: "login".to_owned(),
+        deadline: NOW + 60_000,
+        keep_until: NOW + 120_000,
+        data: json!({}),
+    };
+    challenges.issue(new).await.unwrap();
+    let code = crate::devices::enrol::begin(&w.app, "g1", "ada").await;
+    code.unwrap();
+    let lock = w.proof("ada", Purpose::AccountLock).await;
+    let body = json!({ "email": "ada@acc.test" });
+    assert_eq!(w.call(Method::PUT, PANIC, Some(&lock), body).await.0, 204);
+    assert!(!w.is_live(&proof, Purpose::StepUp).await);
+    let status = challenges.status(&id).await.unwrap();
+    assert_eq!(status, ueauth_actors::Status::Denied);
+    let left = w.app.store.of::<crate::devices::Enrolment>();
+    assert_eq!(left.count(eq("accountId", "ada")).await.unwrap(), 0);
+}

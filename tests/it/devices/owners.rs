@@ -3,9 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::phone::Phone;
+use super::phone::{Phone, code_in};
 use super::{api, ask, asked, global, has_mfa, set_mfa, state, tenant};
 use crate::answer::{Answer, send, to};
+use crate::flow::text;
 use crate::provider::Provider;
 use crate::server::Server;
 use crate::tenant::Tenant;
@@ -63,6 +64,18 @@ on_both_stores! {
         // administrators by the account's id
         let path = format!("account/{}/devices/{}", tenant.owner.id, foreign.id);
         tenant.api(&server, Method::DELETE, &path, None, 200).await;
+    }
+
+    /// A device that was taken away does not come back with a code that it got before.
+    async fn codes_go_with_the_device(server: Server) {
+        let tenant = tenant(&server, "device", json!({})).await;
+        let token = tenant.token_of(&server, &tenant.user).await;
+        let phone = Phone::enrolled(&server, &tenant, &tenant.user).await;
+        let added = phone.request(&server, &tenant, Method::POST, "devices/enrolments", "").await;
+        let added = code_in(&tenant, &server, text(&added.expect(201).json()["data"]["uri"]));
+        let path = format!("account/me/devices/{}", phone.id);
+        as_user(&server, &tenant, &token, Method::DELETE, &path, None).await.expect(200);
+        Phone::new().enrol(&server, &tenant, &added).await.expect(401);
     }
 
     /// Whoever locks an account in an emergency takes its devices away.

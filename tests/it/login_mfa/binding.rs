@@ -105,5 +105,17 @@ on_both_stores! {
         scene.press(&key(&waiting), 0).await.expect(204);
         let landing = strict.confirms(&waiting).await;
         assert_eq!(strict.arrives(&flow, landing).await["acr"], "mfa");
+        // what the client needs does not go away with the group's list
+        without_device(&scene).await;
+        let none = json!([{"op": "replace", "path": "/config/acrValues", "value": []}]);
+        scene.tenant.patch(&scene.server, none).await;
+        let late = Guest::at(&scene, strict.client.clone());
+        let flow = late.flow(&[]);
+        let page = late.types(&flow, &scene.tenant.user).await.page();
+        let waiting = ready(&late, &page).await.page();
+        scene.press(&key(&waiting), 0).await.expect(204);
+        let landing = late.confirms(&waiting).await;
+        let who = late.arrives(&flow, landing).await;
+        assert_eq!((&who["amr"], who.get("acr")), (&json!(["pwd", "mfa"]), None));
     }
 }

@@ -101,6 +101,18 @@ on_both_stores! {
         assert_eq!(error(landing), "unmet_authentication_requirements");
     }
 
+    /// A class that nothing meets keeps everybody out, rather than letting everybody in.
+    async fn demanded_in_vain(server: Server) {
+        let scene = set(server).await;
+        let group = json!([{"op": "replace", "path": "/config/acrValues", "value": ["urn:other"]}]);
+        scene.tenant.patch(&scene.server, group).await;
+        let needs = json!({"default_acr_values": ["urn:other"]});
+        let guest = Guest::at(&scene, scene.tenant.web_client(needs).await);
+        let flow = guest.flow(&[]);
+        let landing = guest.types(&flow, &scene.tenant.user).await;
+        assert_eq!(error(landing), "unmet_authentication_requirements");
+    }
+
     /// `prompt=login` and an age of the session ask for everything again.
     async fn afresh(server: Server) {
         let scene = set(server).await;
