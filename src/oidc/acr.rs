@@ -12,8 +12,6 @@ const MOST: usize = 20;
 /// What a class demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Demand {
-    /// Nothing that can be passed on to somebody else, kept in hardware.
-    ResistantHardware,
     /// Nothing that can be passed on to somebody else.
     Resistant,
     /// More than one factor.
@@ -23,7 +21,6 @@ enum Demand {
 /// The classes that mean something here, the strongest first (OpenID Connect Extended
 /// Authentication Profile; OpenID PAPE policies). A group lists those that it tells of.
 const CLASSES: &[(&str, Demand)] = &[
-    ("phrh", Demand::ResistantHardware),
     ("phr", Demand::Resistant),
     (
         "http://schemas.openid.net/pape/policies/2007/06/phishing-resistant",
@@ -45,7 +42,6 @@ pub fn is_met<M: AsRef<str>>(class: &str, methods: &[M]) -> bool {
     let has = |name: &str| methods.iter().any(|m| m.as_ref() == name);
     let key = has("user") && !has("pwd");
     match demand(class) {
-        Some(Demand::ResistantHardware) => key && has("hwk"),
         Some(Demand::Resistant) => key && (has("hwk") || has("swk")),
         Some(Demand::Factors) => has("mfa"),
         None => false,
@@ -172,7 +168,7 @@ mod tests {
     fn classes_are_met_by_what_was_used() {
         for (class, met) in [
             ("phr", [true, true, false]),
-            ("phrh", [false, true, false]),
+            ("phrh", [false, false, false]),
             ("mfa", [true, true, true]),
             ("urn:other", [false, false, false]),
         ] {
