@@ -86,8 +86,13 @@ impl Wanted {
         };
         let mut out = Self::default();
         let always = match client.payload.extra.get("default_acr_values") {
-            // whatever cannot be met stays: dropping it would let everybody in
-            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+            // what the group does not list stays, since dropping it would let everybody in; names that
+            // mean nothing here never kept anybody out
+            Some(Value::Array(list)) => list
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|c| demand(c).is_some())
+                .collect(),
             _ => Vec::new(),
         };
         let tellable: Vec<&str> = always.iter().copied().filter(|c| listed(c)).collect();

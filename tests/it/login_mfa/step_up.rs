@@ -104,13 +104,19 @@ on_both_stores! {
     /// A class that nothing meets keeps everybody out, rather than letting everybody in.
     async fn demanded_in_vain(server: Server) {
         let scene = set(server).await;
-        let group = json!([{"op": "replace", "path": "/config/acrValues", "value": ["urn:other"]}]);
+        let group = json!([{"op": "replace", "path": "/config/acrValues", "value": ["urn:other", "phr"]}]);
         scene.tenant.patch(&scene.server, group).await;
-        let needs = json!({"default_acr_values": ["urn:other"]});
+        let needs = json!({"default_acr_values": ["urn:other", "phr"]});
         let guest = Guest::at(&scene, scene.tenant.web_client(needs).await);
         let flow = guest.flow(&[]);
         let landing = guest.types(&flow, &scene.tenant.user).await;
         assert_eq!(error(landing), "unmet_authentication_requirements");
+        // a name that means nothing here keeps nobody out
+        let needs = json!({"default_acr_values": ["urn:other"]});
+        let guest = Guest::at(&scene, scene.tenant.web_client(needs).await);
+        let flow = guest.flow(&[]);
+        let landing = guest.types(&flow, &scene.tenant.user).await;
+        guest.arrives(&flow, landing).await;
     }
 
     /// `prompt=login` and an age of the session ask for everything again.
