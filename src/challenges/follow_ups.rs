@@ -97,16 +97,16 @@ pub async fn wants_device(app: &App, tenant: &Tenant, account: &Account) -> ApiR
 
 /// Asks the account's device whether it wants a new password.
 pub async fn ask_for_reset(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<()> {
+    let uid = app.random.hex(UID);
     let question = Question {
-        purpose: Purpose::PasswordReset,
-        uid: &app.random.hex(UID),
-        title: "Password Reset",
-        header: format!("{} Platform", tenant.group.name),
-        body: "Approve only if it is you who wants a new password. A link to set it is mailed then.",
         event: Some(RESET),
-        duration: None,
-        callback: None,
-        client: None,
+        ..Question::own(
+            tenant,
+            Purpose::PasswordReset,
+            &uid,
+            "Password Reset",
+            "Approve only if it is you who wants a new password. A link to set it is mailed then.",
+        )
     };
     sending::ask(app, tenant, account, &question)
         .await
@@ -125,16 +125,16 @@ pub async fn ask_for_profile(app: &App, tenant: &Tenant, request: &ProfileReques
             return Ok(());
         }
         let who = request.requesting_email.as_deref().unwrap_or("Somebody");
+        let body = format!("{who} asks for your profile. Approve to let them have it.");
         let question = Question {
-            purpose: Purpose::ProfileRequest,
-            uid: &request.id,
-            title: "Personal Profile Data Request",
-            header: format!("{} Platform", tenant.group.name),
-            body: &format!("{who} asks for your profile. Approve to let them have it."),
             event: Some(PROFILE),
-            duration: None,
-            callback: None,
-            client: None,
+            ..Question::own(
+                tenant,
+                Purpose::ProfileRequest,
+                &request.id,
+                "Personal Profile Data Request",
+                &body,
+            )
         };
         sending::ask(app, tenant, &account, &question).await?;
         Ok::<_, ApiError>(())

@@ -262,17 +262,13 @@ pub async fn safe_recovery(ctx: Ctx) -> ApiResult<Reply> {
             reply::ok("object", json!({ "selection": "email", "sent": true }))
         }
         "device" => {
-            let question = Question {
-                purpose: Purpose::Recovery,
-                uid: state,
-                title: "Identity Verification",
-                header: format!("{} Platform", tenant.group.name),
-                body: "Approve only if it is you who is setting up another device.",
-                event: None,
-                duration: None,
-                callback: None,
-                client: None,
-            };
+            let question = Question::own(
+                tenant,
+                Purpose::Recovery,
+                state,
+                "Identity Verification",
+                "Approve only if it is you who is setting up another device.",
+            );
             let asked = sending::ask(app, tenant, &account, &question).await?;
             let mut data = Map::new();
             data.insert("selection".to_owned(), "device".into());

@@ -172,17 +172,7 @@ async fn sign_in(ctx: Ctx) -> ApiResult<Reply> {
             "The group's devices show codes, which go with the password",
         ));
     }
-    let question = Question {
-        purpose: Purpose::SignIn,
-        uid: state,
-        title: "Authorization Request",
-        header: format!("{} Platform", tenant.group.name),
-        body: "Approve only if it is you who is signing in.",
-        event: None,
-        duration: None,
-        callback: None,
-        client: None,
-    };
+    let question = Question::sign_in(tenant, Purpose::SignIn, state);
     let asked = sending::ask(app, tenant, &account, &question).await?;
     let mut data = Map::new();
     data.insert("id".to_owned(), asked.key.into());

@@ -6,7 +6,7 @@ use ueauth_actors::{Answer, Challenge, ChallengeId, ConsumeError, NewChallenge, 
 use crate::accounts::Account;
 use crate::app::{App, LimitClass};
 use crate::challenges::answers;
-use crate::challenges::providers::{self, Push, Sent};
+use crate::challenges::providers::{self, Provider, Push, Sent};
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -66,6 +66,35 @@ pub struct Question<'a> {
     pub client: Option<(String, String)>,
 }
 
+impl<'a> Question<'a> {
+    /// One that this server itself asks in the name of the group.
+    pub fn own(
+        tenant: &Tenant,
+        purpose: Purpose,
+        uid: &'a str,
+        title: &'a str,
+        body: &'a str,
+    ) -> Self {
+        Self {
+            purpose,
+            uid,
+            title,
+            header: format!("{} Platform", tenant.group.name),
+            body,
+            event: None,
+            duration: None,
+            callback: None,
+            client: None,
+        }
+    }
+
+    /// Whether it is the account's owner who signs in.
+    pub fn sign_in(tenant: &Tenant, purpose: Purpose, uid: &'a str) -> Self {
+        let body = "Approve only if it is you who is signing in.";
+        Self::own(tenant, purpose, uid, "Authorization Request", body)
+    }
+}
+
 /// A question under way.
 #[derive(Debug)]
 pub struct Asked {
@@ -112,13 +141,7 @@ pub async fn ask(
         }
     }
     limit(app, tenant, &account.id, question.purpose)?;
-    // nobody is at a page that could show a number
-    let shown = !matches!(
-        question.purpose,
-        Purpose::PasswordReset | Purpose::ProfileRequest
-    );
-    let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
-    let number = (shown && asks && provider.matches_numbers()).then(|| two_digits(app));
+    let number = number(app, tenant, &*provider, question.purpose);
     let push = Push {
         account: &account.id,
         uid: question.uid,
@@ -153,10 +176,14 @@ pub async fn ask(
     })
 }
 
-/// From 10 to 99, so that nobody wonders about a zero.
-fn two_digits(app: &App) -> String {
-    let number = u32::from_be_bytes(app.random.bytes()) % 90 + 10;
-    number.to_string()
+/// What the device has to enter, if the group and its provider want that: from 10 to 99, so that
+/// nobody wonders about a zero.
+fn number(app: &App, tenant: &Tenant, provider: &dyn Provider, purpose: Purpose) -> Option<String> {
+    // nobody is at a page that could show it
+    let shown = !matches!(purpose, Purpose::PasswordReset | Purpose::ProfileRequest);
+    let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
+    (shown && asks && provider.matches_numbers())
+        .then(|| (u32::from_be_bytes(app.random.bytes()) % 90 + 10).to_string())
 }
 
 /// At most so many questions to one account. What anybody can ask for does not use up the share of
@@ -185,8 +212,7 @@ pub async fn pretend(
     let provider = providers::of(app, tenant).await?;
     limit(app, tenant, account, purpose)?;
     // shown as for a device that is there
-    let asks = tenant.group.config.mfa_challenge.number_matching == Some(true);
-    let number = (asks && provider.matches_numbers()).then(|| two_digits(app));
+    let number = number(app, tenant, &*provider, purpose);
     let key = app.random.uuid();
     let id = ChallengeId::new(&key, account, uid);
     let now = app.now_ms();

@@ -118,17 +118,7 @@ pub async fn ask(
     waiting: Waiting,
 ) -> ApiResult<Waiting> {
     let tenant = ctx.tenant()?;
-    let question = Question {
-        purpose: purpose(&waiting),
-        uid: &open.uid,
-        title: "Authorization Request",
-        header: format!("{} Platform", tenant.group.name),
-        body: "Approve only if it is you who is signing in.",
-        event: None,
-        duration: None,
-        callback: None,
-        client: None,
-    };
+    let question = Question::sign_in(tenant, purpose(&waiting), &open.uid);
     let asked = challenges::ask(&ctx.app, tenant, account, &question).await?;
     asked_of(ctx, open, waiting, asked).await
 }
