@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use crate::accounts::Account;
 use crate::accounts::model::{LoginAttempt, LoginTimeout};
+use crate::accounts::rules::of_account;
 use crate::app::App;
 use crate::groups::Tenant;
 use crate::http::ApiError;
@@ -139,10 +140,6 @@ pub async fn may_sign_in(
         return Ok(false);
     }
     Ok(true)
-}
-
-fn of_account(group: &str, account: &str) -> crate::store::Filter {
-    and([eq("authGroup", group), eq("accountId", account)])
 }
 
 async fn locked_out(app: &App, group: &str, account: &str) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use crate::accounts::create::{NAME_LIMIT, lower};
+use crate::accounts::recovery::forget_factors;
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::App;
 use crate::challenges::providers;
@@ -305,13 +306,7 @@ pub async fn change(
 /// Devices and apps of an account that has no second factor any more are good for nothing, also if
 /// it gets one again.
 async fn forget_second_factor(app: &App, tenant: &Tenant, id: &str) {
-    let own = [
-        crate::totp::rules::remove_all(app, tenant.id(), id).await,
-        crate::devices::rules::remove_all(app, tenant.id(), id).await,
-    ];
-    for cause in own.into_iter().filter_map(Result::err) {
-        tracing::error!(account = id, %cause, "the second factor is off, but something of it remains");
-    }
+    forget_factors(app, tenant.id(), id).await;
     if !providers::revoke_all(app, tenant, id).await {
         tracing::warn!(
             account = id,

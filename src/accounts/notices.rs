@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
 use crate::gate::Ctx;
+use crate::groups::Tenant;
 use crate::http::error::ApiResult;
+use crate::notifications::are_on;
+use crate::notifications::messages::lock_notice;
 use crate::notifications::rules::refused;
 
 /// How long (ms) the last failure speaks for the next request.
@@ -69,6 +72,17 @@ pub async fn as_if<T>(
         failed: sent.is_err(),
     });
     sent
+}
+
+/// Warns the owner of what may be somebody else's doing, where messages are on; that it did not
+/// work out stops nothing.
+pub async fn warn_owner(app: &App, tenant: &Tenant, account: &Account) -> ApiResult<()> {
+    if are_on(app, tenant).await?
+        && let Err(cause) = lock_notice(app, tenant, account).await
+    {
+        tracing::warn!(account = account.id, %cause, "its owner could not be warned");
+    }
+    Ok(())
 }
 
 /// The account of the group that the body names, if messages may go to it.

@@ -4,12 +4,13 @@ use fancy_regex::{Regex, RegexBuilder};
 use secrecy::SecretString;
 
 use crate::accounts::model::PasswordHistory;
+use crate::accounts::rules::of_account;
 use crate::app::App;
 use crate::groups::model::PasswordPolicy;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::secrets::Random;
-use crate::store::{Order, Query, StoreError, and, any_of, eq};
+use crate::store::{Order, Query, StoreError, any_of};
 
 /// Longest password in characters; keeps custom expressions and hashing cheap.
 pub const MAX_PASSWORD: usize = 512;
@@ -186,8 +187,7 @@ fn has_all_kinds(password: &str) -> bool {
 }
 
 fn newest_first(group: &str, account: &str) -> Query {
-    Query::new(and([eq("authGroup", group), eq("accountId", account)]))
-        .sort("createdAt", Order::Descending)
+    Query::new(of_account(group, account)).sort("createdAt", Order::Descending)
 }
 
 /// 417 if the password is one of the newest 30 remembered ones. At most one hash at a time.

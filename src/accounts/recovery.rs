@@ -16,7 +16,7 @@ use crate::logs::{self, Code};
 use crate::oidc::records::{InitialAccessToken, Purpose, Record};
 use crate::passkeys::enrol;
 use crate::secrets;
-use crate::store::{Value, and, eq};
+use crate::store::{StoreError, Value, and, eq};
 use crate::totp::rules as totp;
 
 /// Codes that are handed out, and typed in, at a time.
@@ -145,19 +145,24 @@ async fn deny_all(app: &App, group: &str, id: &str) -> ApiResult<()> {
 /// Takes away whatever proves the account besides its password; false if something remains.
 async fn forget_devices(app: &App, tenant: &Tenant, account: &Account) -> bool {
     let (group, id) = (tenant.id(), account.id.as_str());
-    let own = [
-        enrol::remove_all(app, group, id).await,
-        totp::remove_all(app, group, id).await,
-        devices::remove_all(app, group, id).await,
-    ];
-    let mut all = true;
-    for cause in own.into_iter().filter_map(Result::err) {
-        tracing::error!(account = id, %cause, "locked, but some of its devices remain");
-        all = false;
-    }
+    let passkeys = none_left(id, enrol::remove_all(app, group, id).await);
+    let factors = forget_factors(app, group, id).await;
     // and those of a provider elsewhere, which without a second factor hardly knows the account
     let known = providers::revoke_all(app, tenant, id).await || !account.mfa_enabled();
-    known && all
+    passkeys && factors && known
+}
+
+/// Takes away what answers challenges for the account here; false if something remains.
+pub async fn forget_factors(app: &App, group: &str, id: &str) -> bool {
+    let apps = none_left(id, totp::remove_all(app, group, id).await);
+    none_left(id, devices::remove_all(app, group, id).await) && apps
+}
+
+fn none_left(id: &str, removed: Result<(), StoreError>) -> bool {
+    if let Err(cause) = &removed {
+        tracing::error!(account = id, %cause, "something that proves the account remains");
+    }
+    removed.is_ok()
 }
 
 /// A recovery under way: the token for the answer's body, the state for its cookie.

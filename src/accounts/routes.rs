@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::accounts::create::{Created, NewAccount};
-use crate::accounts::{change, create as creation, import as importing, rules};
+use crate::accounts::{Account, change, create as creation, import as importing, rules};
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{Bearer, CreateAccount, IatPassword};
 use crate::gate::{Caller, Ctx, Route, context, enforce};
@@ -120,12 +120,17 @@ pub async fn search(ctx: Ctx) -> ApiResult<Reply> {
     reply::ok(ACCOUNT, found)
 }
 
-async fn read(ctx: Ctx) -> ApiResult<Reply> {
+/// The account in the path, if the caller may look at it.
+pub async fn in_path(ctx: &Ctx) -> ApiResult<Account> {
     let id = ctx.id_or_me()?;
     ctx.own_record(&id)?;
-    let account = rules::find(&ctx.app, ctx.group_id()?, &id)
+    rules::find(&ctx.app, ctx.group_id()?, &id)
         .await?
-        .ok_or_else(|| ApiError::missing(&id))?;
+        .ok_or_else(|| ApiError::missing(&id))
+}
+
+async fn read(ctx: Ctx) -> ApiResult<Reply> {
+    let account = in_path(&ctx).await?;
     let mut out = account.public();
     if ctx.caller.sub() == Some(account.id.as_str())
         && let Some(map) = out.as_object_mut()

@@ -20,7 +20,7 @@ use crate::oidc::sessions;
 use crate::passkeys::enrol;
 use crate::plugins::Plugins;
 use crate::profiles::rules as profiles;
-use crate::store::{Query, StoreError, and, any_of, eq, ne, text};
+use crate::store::{Filter, Query, StoreError, and, any_of, eq, ne, text};
 use crate::totp::rules as totp;
 
 /// What list options may name. Hidden members that administrators look people up by are among
@@ -49,6 +49,9 @@ pub const FIELDS: Fields = Fields::new(&[
 ])
 .hidden(&["password", "recoverCodes"]);
 
+/// Longest name (characters) of a thing of somebody's.
+const LONGEST_NAME: usize = 64;
+
 /// The account with that id in the group.
 pub async fn find(app: &App, group: &str, id: &str) -> Result<Option<Account>, StoreError> {
     Ok(app
@@ -57,6 +60,22 @@ pub async fn find(app: &App, group: &str, id: &str) -> Result<Option<Account>, S
         .get(id)
         .await?
         .filter(|a| a.auth_group == group))
+}
+
+/// What belongs to the account, in collections that name it.
+pub fn of_account(group: &str, account: &str) -> Filter {
+    and([eq("authGroup", group), eq("accountId", account)])
+}
+
+/// What people call a thing of theirs, fit to be shown.
+pub fn called(given: Option<&str>, otherwise: &str) -> String {
+    let given = given.map(str::trim).filter(|n| !n.is_empty());
+    given
+        .unwrap_or(otherwise)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect()
 }
 
 /// From now on the account has a second factor, unless its owner has locked it meanwhile.
@@ -229,7 +248,6 @@ pub async fn delete(app: &App, tenant: &Tenant, id: &str) -> ApiResult<Account> 
 async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreError> {
     let store = &app.store;
     let issued = || eq("payload.accountId", id);
-    let stored = || and([eq("authGroup", group), eq("accountId", id)]);
     store
         .of::<Record<RefreshToken>>()
         .delete_many(issued())
@@ -254,6 +272,10 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
     totp::remove_all(app, group, id).await?;
     devices::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
-    store.of::<PasswordHistory>().delete_many(stored()).await?;
+    let remembered = of_account(group, id);
+    store
+        .of::<PasswordHistory>()
+        .delete_many(remembered)
+        .await?;
     profiles::forget(app, group, id).await
 }

@@ -5,10 +5,11 @@ use serde_json::{Map, Value as Json, json};
 use ueauth_actors::ChallengeId;
 
 use crate::accounts::Account;
+use crate::accounts::notices::warn_owner;
 use crate::accounts::recovery::use_code;
 use crate::app::App;
 use crate::challenges::codes;
-use crate::challenges::providers::{self, Instructions, Provider, ProviderError};
+use crate::challenges::providers::{self, Instructions, Provider};
 use crate::challenges::routes::asked_at_page;
 use crate::challenges::sending::{self, Purpose, Question};
 use crate::challenges::states::LONGEST;
@@ -19,7 +20,6 @@ use crate::http::error::{ApiResult, PageRule};
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::{are_on, messages, require_on};
 use crate::oidc::records;
-use crate::outgoing::CallError;
 use crate::pages::qr;
 use crate::secrets;
 
@@ -75,11 +75,8 @@ pub async fn instructions(ctx: Ctx) -> ApiResult<Reply> {
         Some(method) => {
             if has_proved(&ctx, account, state, method).await? {
                 // those who chose another way were warned when they began
-                if method == "recovery"
-                    && are_on(app, tenant).await?
-                    && let Err(cause) = messages::lock_notice(app, tenant, account).await
-                {
-                    tracing::warn!(account = account.id, %cause, "no warning before a device recovery");
+                if method == "recovery" {
+                    warn_owner(app, tenant, account).await?;
                 }
                 bind(&ctx, account, &*provider).await
             } else {
@@ -180,7 +177,14 @@ pub async fn prepare(
     account: &Account,
     provider: &dyn Provider,
 ) -> ApiResult<Instructions> {
-    let warnings = revoke_all(app, account, provider).await;
+    let warnings: Vec<Json> = providers::take_away(app, &account.id, provider)
+        .await
+        .into_iter()
+        .map(|(device, cause)| match device {
+            Some(device) => json!({ "device": device, "message": cause.to_string() }),
+            None => json!({ "message": cause.to_string() }),
+        })
+        .collect();
     let mut data = provider.bind(app, account).await?;
     data.insert("warnings".to_owned(), warnings.into());
     Ok(data)
@@ -214,27 +218,6 @@ async fn bind(ctx: &Ctx, account: &Account, provider: &dyn Provider) -> ApiResul
         data.insert("qrSvg".to_owned(), image.into());
     }
     Ok(reply::no_store(reply::ok("MFA RECOVERY", data)?))
-}
-
-/// What kept devices from being taken away; it does not keep others from being added.
-async fn revoke_all(app: &App, account: &Account, provider: &dyn Provider) -> Vec<Json> {
-    let devices = match provider.devices(app, &account.id).await {
-        Ok(devices) => devices,
-        // the provider does not know the account yet
-        Err(ProviderError::Call(CallError::Status(404))) => return Vec::new(),
-        Err(cause) => {
-            tracing::warn!(account = account.id, %cause, "devices could not be listed");
-            return vec![json!({ "message": cause.to_string() })];
-        }
-    };
-    let mut warnings = Vec::new();
-    for device in devices {
-        if let Err(cause) = provider.revoke(app, &device).await {
-            tracing::warn!(account = account.id, %cause, "a device could not be revoked");
-            warnings.push(json!({ "device": device, "message": cause.to_string() }));
-        }
-    }
-    warnings
 }
 
 /// `POST /api/{group}/mfa/safe-recovery`

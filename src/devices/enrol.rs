@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::accounts::rules::{called, of_account};
 use crate::accounts::{Account, rules as accounts};
 use crate::app::App;
-use crate::devices::rules::{self, of_account};
+use crate::devices::rules;
 use crate::devices::signed;
 use crate::devices::{Enrolment, StoredDevice};
 use crate::groups::Tenant;
@@ -93,7 +94,7 @@ pub async fn finish(
         last_used_at: None,
         auth_group: group.to_owned(),
         account_id: account.id.clone(),
-        name: rules::name_of(given.name),
+        name: called(given.name, rules::NAME),
         thumbprint: key.thumbprint().map_err(|_| signed::refused())?,
         key: serde_json::to_string(&key).map_err(ApiError::internal)?,
         subscription: None,

@@ -3,7 +3,8 @@
 use actix_web::http::header::HeaderValue;
 use serde_json::{Value as Json, json};
 
-use crate::accounts::rules as accounts;
+use crate::accounts::notices::warn_owner;
+use crate::accounts::routes::in_path;
 use crate::app::LimitClass;
 use crate::challenges::status::{self, APPLIED, patience};
 use crate::devices::push::{self, Subscription};
@@ -15,8 +16,6 @@ use crate::groups::tenant;
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
-use crate::notifications::are_on;
-use crate::notifications::messages::lock_notice;
 use crate::route;
 
 const TYPE: &str = "DEVICE";
@@ -95,11 +94,7 @@ async fn another(ctx: Ctx) -> ApiResult<Reply> {
     let (app, tenant) = (&ctx.app, ctx.tenant()?);
     let (group, account) = (tenant.id(), &signer.account);
     // the owner can lock the account in case it was somebody else
-    if are_on(app, tenant).await?
-        && let Err(cause) = lock_notice(app, tenant, account).await
-    {
-        tracing::warn!(account = account.id, %cause, "no warning before another device");
-    }
+    warn_owner(app, tenant, account).await?;
     let code = enrol::begin(app, group, &account.id).await?;
     let origin = tenant::origin(app, ctx.custom_domain.as_deref());
     let uri = enrol::address(&origin, group, &code);
@@ -156,25 +151,15 @@ async fn answer(ctx: Ctx) -> ApiResult<Reply> {
     Ok(reply::no_content())
 }
 
-/// The account in the path, if the caller may look at it.
-async fn account(ctx: &Ctx) -> ApiResult<String> {
-    let id = ctx.id_or_me()?;
-    ctx.own_record(&id)?;
-    match accounts::find(&ctx.app, ctx.group_id()?, &id).await? {
-        Some(account) => Ok(account.id),
-        None => Err(ApiError::missing(&id)),
-    }
-}
-
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
-    let id = account(&ctx).await?;
+    let id = in_path(&ctx).await?.id;
     let all = rules::list(&ctx.app, ctx.group_id()?, &id).await?;
     let shown: Vec<Json> = all.iter().map(StoredDevice::public).collect();
     reply::ok(TYPE, shown)
 }
 
 async fn rename(ctx: Ctx) -> ApiResult<Reply> {
-    let id = account(&ctx).await?;
+    let id = in_path(&ctx).await?.id;
     let (group, device) = (ctx.group_id()?, ctx.req.param("device")?);
     let name = ctx.req.field("name").unwrap_or_default();
     if name.trim().is_empty() {
@@ -185,7 +170,7 @@ async fn rename(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
-    let id = account(&ctx).await?;
+    let id = in_path(&ctx).await?.id;
     let (group, device) = (ctx.group_id()?, ctx.req.param("device")?);
     let gone = rules::remove(&ctx.app, group, &id, device).await?;
     reply::ok(TYPE, gone.public())

@@ -1,31 +1,19 @@
 //! Listing, naming and taking away an account's devices.
 
+use crate::accounts::rules::{called, of_account};
 use crate::app::App;
 use crate::devices::{Enrolment, StoredDevice};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
-use crate::store::{Filter, Order, Query, StoreError, and, eq};
+use crate::store::{Order, Query, StoreError, and, eq};
 
-/// Longest name (characters).
-const LONGEST_NAME: usize = 64;
-
-pub fn of_account(group: &str, account: &str) -> Filter {
-    and([eq("authGroup", group), eq("accountId", account)])
-}
+/// What a device is called that was given no name.
+pub const NAME: &str = "Device";
 
 /// The devices of an account, oldest first.
 pub async fn list(app: &App, group: &str, account: &str) -> Result<Vec<StoredDevice>, StoreError> {
     let all = Query::new(of_account(group, account)).sort("createdAt", Order::Ascending);
     app.store.of::<StoredDevice>().find(all).await
-}
-
-pub fn name_of(given: Option<&str>) -> String {
-    let given = given.map(str::trim).filter(|n| !n.is_empty());
-    let name = given.unwrap_or("Device");
-    name.chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect()
 }
 
 /// Calls a device something else; 404 if the account has no such.
@@ -41,7 +29,7 @@ pub async fn rename(
         .store
         .of::<StoredDevice>()
         .update_where(this, |d: &mut StoredDevice| {
-            d.name = name_of(Some(name));
+            d.name = called(Some(name), NAME);
             Ok::<_, StoreError>(())
         })
         .await?;

@@ -5,6 +5,7 @@ use actix_web::http::header::RETRY_AFTER;
 use serde_json::Value as Json;
 use ueauth_actors::{ChallengeId, Status};
 
+use crate::accounts::notices::warn_owner;
 use crate::accounts::{Account, attempts, rules};
 use crate::challenges::codes::{self, Verdict};
 use crate::challenges::{self, Asked, Purpose, Question, providers, recovery};
@@ -16,7 +17,6 @@ use crate::interactions::look::Look;
 use crate::interactions::state::Open;
 use crate::interactions::ways::Ways;
 use crate::logs::{self, Code};
-use crate::notifications::{are_on, messages};
 use crate::oidc::acr::Wanted;
 use crate::oidc::records::Waiting;
 use crate::pages::{BindDevice, Flash, Message, Page, WaitDevice, qr};
@@ -194,11 +194,7 @@ async fn bind(
     flash: Option<Flash>,
 ) -> ApiResult<Reply> {
     let (app, tenant) = (&ctx.app, ctx.tenant()?);
-    if are_on(app, tenant).await?
-        && let Err(cause) = messages::lock_notice(app, tenant, account).await
-    {
-        tracing::warn!(account = account.id, %cause, "no warning before a first device");
-    }
+    warn_owner(app, tenant, account).await?;
     let provider = providers::of(app, tenant).await.map_err(undelivered)?;
     let prepared = recovery::prepare(app, account, &*provider).await;
     let instructions = prepared.map_err(undelivered)?;

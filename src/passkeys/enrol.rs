@@ -6,6 +6,7 @@ use webauthn_rs::prelude::{PasskeyRegistration, RegisterPublicKeyCredential};
 use webauthn_rs_proto::ResidentKeyRequirement;
 
 use crate::accounts::Account;
+use crate::accounts::rules::{called, of_account};
 use crate::app::App;
 use crate::challenges::providers;
 use crate::gate::{Ctx, tokens};
@@ -14,16 +15,10 @@ use crate::http::error::ApiResult;
 use crate::passkeys::ceremonies::{self, Begun, handle, text};
 use crate::passkeys::model::{Kind, StoredPasskey};
 use crate::passkeys::party::{Party, not_verified, refused};
-use crate::store::{Filter, Object, Order, Query, StoreError, and, eq};
+use crate::store::{Object, Order, Query, StoreError, eq};
 
 /// Most passkeys of one account.
 const MOST: usize = 25;
-/// Longest name (characters).
-const LONGEST_NAME: usize = 64;
-
-pub fn of_account(group: &str, account: &str) -> Filter {
-    and([eq("authGroup", group), eq("accountId", account)])
-}
 
 /// The passkeys of an account, oldest first.
 pub async fn list(app: &App, group: &str, account: &str) -> Result<Vec<StoredPasskey>, StoreError> {
@@ -126,7 +121,7 @@ pub async fn finish(
         account_id: account.id.clone(),
         domain: party.domain,
         credential_id: text(passkey.cred_id()),
-        name: name_of(name),
+        name: called(name, "Passkey"),
         credential: serde_json::to_string(&passkey).map_err(ApiError::internal)?,
         version: 0,
         extra: Object::default(),
@@ -145,15 +140,6 @@ pub async fn finish(
         "passkey enrolled"
     );
     Ok(new)
-}
-
-fn name_of(given: Option<&str>) -> String {
-    let given = given.map(str::trim).filter(|n| !n.is_empty());
-    let name = given.unwrap_or("Passkey");
-    name.chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect()
 }
 
 /// Takes one passkey away; 404 if the account has no such.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::accounts::{Account, rules};
+use crate::accounts::Account;
+use crate::accounts::routes::in_path;
 use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{Bearer, IatState};
 use crate::gate::{Ctx, Route};
@@ -57,25 +58,15 @@ async fn authenticate(ctx: Ctx) -> ApiResult<Reply> {
     reply::ok(TYPE, out).map(reply::no_store)
 }
 
-/// The account in the path, if the caller may look at it.
-async fn account(ctx: &Ctx) -> ApiResult<String> {
-    let id = ctx.id_or_me()?;
-    ctx.own_record(&id)?;
-    match rules::find(&ctx.app, ctx.group_id()?, &id).await? {
-        Some(account) => Ok(account.id),
-        None => Err(ApiError::missing(&id)),
-    }
-}
-
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
-    let id = account(&ctx).await?;
+    let id = in_path(&ctx).await?.id;
     let all = enrol::list(&ctx.app, ctx.group_id()?, &id).await?;
     let shown: Vec<Json> = all.iter().map(StoredPasskey::public).collect();
     reply::ok(TYPE, shown)
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
-    let id = account(&ctx).await?;
+    let id = in_path(&ctx).await?.id;
     let passkey = ctx.req.param("passkey")?;
     let gone = enrol::remove(&ctx.app, ctx.group_id()?, &id, passkey).await?;
     reply::ok(TYPE, gone.public())

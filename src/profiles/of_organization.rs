@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::accounts::Account;
+use crate::accounts::rules::of_account;
 use crate::app::App;
 use crate::groups::model::system_admin;
 use crate::http::error::ApiResult;
@@ -201,7 +202,7 @@ pub async fn kept_about(app: &App, group: &str, account: &str) -> ApiResult<Vec<
     let mut profiles = app
         .store
         .of::<OrganizationProfile>()
-        .find(and([eq("authGroup", group), eq("accountId", account)]))
+        .find(of_account(group, account))
         .await?;
     profiles.sort_by_key(|p| p.created_at);
     let ids: Vec<String> = profiles.iter().map(|p| p.organization.clone()).collect();

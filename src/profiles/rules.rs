@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::accounts::rules::of_account;
 use crate::app::App;
 use crate::groups::model::system_admin;
 use crate::http::error::ApiResult;
@@ -79,10 +80,6 @@ pub fn between(group: &str, one: &'static str, other: &'static str, account: &st
     ])
 }
 
-fn of(group: &str, account: &str) -> Filter {
-    and([eq("authGroup", group), eq("accountId", account)])
-}
-
 /// The one document that fits, 404 without one.
 pub async fn one<T: Document>(app: &App, filter: Filter) -> ApiResult<T> {
     let found = app.store.of::<T>().find_one(filter).await?;
@@ -97,7 +94,7 @@ pub async fn taken<T: Document>(app: &App, filter: Filter) -> ApiResult<T> {
 
 /// The account's profile, 404 without one.
 pub async fn find(app: &App, group: &str, account: &str) -> ApiResult<Profile> {
-    one(app, of(group, account)).await
+    one(app, of_account(group, account)).await
 }
 
 /// Stores the caller's profile; whom the body names does not matter.
@@ -123,7 +120,7 @@ pub async fn patch(app: &App, group: &str, account: &str, operations: &Json) -> 
     let now = app.date();
     app.store
         .of::<Profile>()
-        .update_where(of(group, account), |profile: &mut Profile| {
+        .update_where(of_account(group, account), |profile: &mut Profile| {
             let mut new = patching::apply(profile, operations, PROTECTED)?;
             new.details.keep_types(&profile.details);
             new.extra.clone_from(&profile.extra);
@@ -138,7 +135,7 @@ pub async fn patch(app: &App, group: &str, account: &str, operations: &Json) -> 
 }
 
 pub async fn delete(app: &App, group: &str, account: &str) -> ApiResult<Profile> {
-    taken(app, of(group, account)).await
+    taken(app, of_account(group, account)).await
 }
 
 /// All profiles of the group.
@@ -230,11 +227,11 @@ pub async fn forget(app: &App, group: &str, account: &str) -> Result<(), StoreEr
     let store = &app.store;
     store
         .of::<Profile>()
-        .delete_many(of(group, account))
+        .delete_many(of_account(group, account))
         .await?;
     store
         .of::<OrganizationProfile>()
-        .delete_many(of(group, account))
+        .delete_many(of_account(group, account))
         .await?;
     store
         .of::<ProfileAccess>()

@@ -2,10 +2,11 @@
 
 use totp_rs::{Builder, Secret, Totp, TotpError as CodeError};
 
-use crate::accounts::{Account, rules};
+use crate::accounts::Account;
+use crate::accounts::rules::{self, of_account};
 use crate::app::App;
 use crate::sealing::{self, SealingError};
-use crate::store::{Date, Filter, Object, StoreError, and, eq};
+use crate::store::{Date, Object, StoreError, and, eq};
 use crate::totp::model::TotpSecret;
 
 /// Wrong codes within [`WINDOW`] after which none counts for so long.
@@ -49,10 +50,6 @@ pub enum Verdict {
     Wrong,
     /// Too many were wrong; seconds until one counts again.
     Refused(u64),
-}
-
-fn of_account(group: &str, account: &str) -> Filter {
-    and([eq("authGroup", group), eq("accountId", account)])
 }
 
 fn context(id: &str) -> String {

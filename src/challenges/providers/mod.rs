@@ -229,23 +229,33 @@ pub async fn revoke_all(app: &App, tenant: &Tenant, account: &str) -> bool {
             return false;
         }
     };
+    take_away(app, account, &*provider).await.is_empty()
+}
+
+/// Takes away all devices that the provider knows of the account. What kept it from that is
+/// answered, with the device if it was about one; it stops nothing.
+pub async fn take_away(
+    app: &App,
+    account: &str,
+    provider: &dyn Provider,
+) -> Vec<(Option<String>, ProviderError)> {
     let devices = match provider.devices(app, account).await {
         Ok(devices) => devices,
         // the provider does not know the account
-        Err(ProviderError::Call(CallError::Status(404))) => return true,
+        Err(ProviderError::Call(CallError::Status(404))) => return Vec::new(),
         Err(cause) => {
             tracing::warn!(account, %cause, "devices could not be listed");
-            return false;
+            return vec![(None, cause)];
         }
     };
-    let mut all = true;
+    let mut faults = Vec::new();
     for device in devices {
         if let Err(cause) = provider.revoke(app, &device).await {
             tracing::warn!(account, device, %cause, "a device could not be revoked");
-            all = false;
+            faults.push((Some(device), cause));
         }
     }
-    all
+    faults
 }
 
 /// A text that is there and not empty.
