@@ -146,8 +146,7 @@ impl Parts {
 
     /// As [`Self::now_ms`], when so much more time has passed.
     pub fn ms_after(&self, pause: Duration) -> i64 {
-        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-        self.now_ms().saturating_add(pause)
+        self.clock.after(pause)
     }
 
     /// Seconds since the epoch.

@@ -14,6 +14,12 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Millis;
     /// Completes as soon as [`Clock::now`] is at or past `at`.
     fn sleep_until(&self, at: Millis) -> BoxFuture<'static, ()>;
+
+    /// The moment after so much more time; the last there is if that is beyond it.
+    fn after(&self, pause: Duration) -> Millis {
+        let pause = Millis::try_from(pause.as_millis()).unwrap_or(Millis::MAX);
+        self.now().saturating_add(pause)
+    }
 }
 
 /// Longest single sleep of [`SystemClock`]: a wall clock that is set forward is noticed within it.

@@ -409,8 +409,7 @@ where
     S: Clone + Send + Sync + 'static,
     I: Clone + Send + Sync + 'static,
 {
-    let recheck_every =
-        Millis::try_from(env.config.recheck_every.as_millis()).unwrap_or(Millis::MAX);
+    let recheck_every = env.config.recheck_every;
     let mut health = env.bus.health();
     loop {
         let mut notices = match env.bus.subscribe(Filter::all()).await {
@@ -434,7 +433,7 @@ where
                 if healthy {
                     std::future::pending::<()>().await;
                 } else {
-                    let at = env.now().saturating_add(recheck_every);
+                    let at = env.clock.after(recheck_every);
                     env.clock.sleep_until(at).await;
                 }
             };
@@ -469,7 +468,7 @@ where
         // Until there is a new subscription, behave as if the bus were down.
         env.set_listening(false);
         each(&registry, Group::distrust);
-        let at = env.now().saturating_add(recheck_every);
+        let at = env.clock.after(recheck_every);
         env.clock.sleep_until(at).await;
     }
 }

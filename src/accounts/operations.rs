@@ -14,7 +14,9 @@ use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, Violation};
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::are_on;
-use crate::notifications::messages::{Action, Sender, account_action, lock_notice, password_reset};
+use crate::notifications::messages::{
+    Action, Proof, Sender, account_action, lock_notice, password_reset, proof_link,
+};
 use crate::organizations::{self, members};
 use crate::route;
 
@@ -172,6 +174,23 @@ fn check_central_reset(ctx: &Ctx) -> ApiResult<()> {
 pub fn limit_messages(ctx: &Ctx, name: &str) -> ApiResult<()> {
     let subject = format!("{}:{}", ctx.group_id()?, name.trim().to_lowercase());
     ctx.app.limits.check(LimitClass::Recovery, &subject)
+}
+
+/// Mails a link that proves the account to whoever is called that. The answer is the same for all
+/// names; what keeps a link from being sent shows in the log alone.
+pub async fn mail_proof(ctx: &Ctx, lookup: &str, proof: Proof<'_>) -> ApiResult<()> {
+    let (app, tenant) = (&ctx.app, ctx.tenant()?);
+    limit_messages(ctx, lookup)?;
+    let account = attempts::find(app, tenant.id(), lookup).await?;
+    let account = account.filter(|a| a.is_usable() && a.verified);
+    let alias = ctx.custom_domain.as_deref();
+    let sent = tell_if(app, account, async |account: Account| {
+        proof_link(app, tenant, &account, proof, alias).await
+    });
+    if let Err(cause) = sent.await {
+        tracing::warn!(error = %cause.message, "no link that proves an account was mailed");
+    }
+    Ok(())
 }
 
 fn limit_name(ctx: &Ctx) -> ApiResult<()> {

@@ -10,7 +10,7 @@ pub mod recovery;
 pub mod routes;
 mod sending;
 mod socket;
-mod states;
+pub mod states;
 pub(crate) mod status;
 pub mod wizard;
 

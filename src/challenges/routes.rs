@@ -107,7 +107,7 @@ async fn custom(ctx: Ctx) -> ApiResult<Reply> {
     // before anything is kept
     providers::of(app, tenant).await?;
     let state = field("state").map_or_else(|| app.random.hex(STATE), ToOwned::to_owned);
-    states::save(app, tenant.id(), &state, &account.id).await?;
+    states::save(app, tenant.id(), &state, Some(&account.id)).await?;
     let question = Question {
         purpose: Purpose::Custom,
         uid: &state,

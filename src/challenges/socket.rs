@@ -1,21 +1,17 @@
 //! The answer to a challenge, pushed to whoever waits for it.
 
-use std::time::Duration;
-
 use actix_ws::CloseCode;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use ueauth_actors::{ActorError, ChallengeId, Challenges, Status};
 
 use crate::app::App;
+use crate::challenges::status;
 use crate::gate::Ctx;
 use crate::gate::origin;
 use crate::http::Reply;
 use crate::http::error::ApiResult;
 use crate::http::sockets::{self, End, Line};
-
-/// Pause after a restart of the keeper, so that a broken store is not asked without end.
-const BREATH: Duration = Duration::from_millis(200);
 
 type Results = BoxStream<'static, Result<Status, ActorError>>;
 
@@ -36,7 +32,7 @@ pub async fn open(mut ctx: Ctx) -> ApiResult<Reply> {
     let results = challenges
         .subscribe(&id)
         .await
-        .map_err(super::status::unavailable)?;
+        .map_err(status::unavailable)?;
     let (reply, session, stream) = sockets::accept(&mut ctx.req)?;
     let ping = app.sockets.ping;
     let line = Line::new(session, stream, app.clock.clone(), ping, place);
@@ -104,7 +100,7 @@ async fn serve(
             }
             // the keeper had to be restarted: it is asked again
             Err(ActorError::Restarted) => {
-                app.clock.sleep_until(app.ms_after(BREATH)).await;
+                app.clock.sleep_until(app.ms_after(status::BREATH)).await;
                 match challenges.subscribe(&id).await {
                     Ok(again) => results = again,
                     Err(e) => known = Some(Err(e)),

@@ -15,7 +15,7 @@ use crate::http::{ApiError, Reply, reply};
 
 pub(crate) const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Pause after a restart of the keeper, so that a broken store is not asked without end.
-const BREATH: Duration = Duration::from_millis(200);
+pub(super) const BREATH: Duration = Duration::from_millis(200);
 
 /// How long (s) the client is ready to wait, and whether it says so by a header (RFC 7240 §4.3).
 pub(crate) fn patience(ctx: &Ctx) -> Option<(u64, bool)> {

@@ -2,10 +2,8 @@
 
 use actix_web::http::{Method, StatusCode};
 
-use crate::accounts::notices::tell_if;
-use crate::accounts::{Account, attempts, operations};
+use crate::accounts::operations::mail_proof;
 use crate::app::LimitClass;
-use crate::challenges::model::ChallengeState;
 use crate::challenges::providers;
 use crate::challenges::states::{self, LONGEST};
 use crate::gate::{Ctx, Route};
@@ -14,10 +12,9 @@ use crate::http::{ApiError, Reply};
 use crate::interactions::look::Look;
 use crate::interactions::ways::Ways;
 use crate::notifications::delivery::is_on;
-use crate::notifications::messages::{self, Proof};
+use crate::notifications::messages::Proof;
 use crate::pages::{Message, Page, SetDevice};
 use crate::route;
-use crate::store::Object;
 
 /// Hexadecimal characters of a state that the server makes up.
 const STATE: usize = 64;
@@ -52,16 +49,7 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     let token = asked("token");
     let state = asked("state").map_or_else(|| app.random.hex(STATE), ToOwned::to_owned);
     if token.is_none() {
-        let kept = ChallengeState {
-            id: app.random.uuid(),
-            created_at: app.date(),
-            state_value: state.clone(),
-            auth_group: group.to_owned(),
-            account: None,
-            version: 0,
-            extra: Object::default(),
-        };
-        match app.store.of::<ChallengeState>().insert(&kept).await {
+        match states::save(app, group, &state, None).await {
             Ok(()) => {}
             // the page was loaded again
             Err(e) if e.is_duplicate() => {}
@@ -111,17 +99,7 @@ async fn mail(ctx: Ctx) -> ApiResult<Reply> {
         page.text = "The page was open for too long, or this group sends no links. Begin again.";
         page.home = Some((&again, "Begin again"));
     } else if *ctx.req.method() != Method::HEAD {
-        operations::limit_messages(&ctx, lookup)?;
-        let account = attempts::find(app, tenant.id(), lookup).await?;
-        let account = account.filter(|a| a.is_usable() && a.verified);
-        let alias = ctx.custom_domain.as_deref();
-        let sent = tell_if(app, account, async |account: Account| {
-            let proof = Proof::Device { state };
-            messages::proof_link(app, tenant, &account, proof, alias).await
-        });
-        if let Err(cause) = sent.await {
-            tracing::warn!(error = %cause.message, "no link to set up a device");
-        }
+        mail_proof(&ctx, lookup, Proof::Device { state }).await?;
     }
     Ok(look.page(StatusCode::OK, page.html()))
 }

@@ -2,14 +2,15 @@
 //! happened.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
 use ueauth_actors::{Bus, ChallengeId, Clock, Delivery, Filter, Kind, Notice};
 
-/// While nodes do not hear each other, those who wait look again after so long (ms).
-const DEAF: i64 = 2000;
+/// While nodes do not hear each other, those who wait look again after so long.
+const DEAF: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub struct Bell {
@@ -93,7 +94,7 @@ async fn listen(bell: Weak<Bell>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) {
         kind: Some(Kind::Challenge),
     };
     let mut health = bus.health();
-    let pause = || clock.sleep_until(clock.now().saturating_add(DEAF));
+    let pause = || clock.sleep_until(clock.after(DEAF));
     loop {
         let Ok(mut notices) = bus.subscribe(filter.clone()).await else {
             pause().await;

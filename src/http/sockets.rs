@@ -164,11 +164,6 @@ pub enum End {
     Close(CloseCode, &'static str),
 }
 
-fn after(clock: &dyn Clock, pause: Duration) -> i64 {
-    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-    clock.now().saturating_add(pause)
-}
-
 impl Line {
     pub fn new(
         session: Session,
@@ -177,7 +172,7 @@ impl Line {
         ping: Duration,
         place: Place,
     ) -> Self {
-        let wake = clock.sleep_until(after(&*clock, ping));
+        let wake = clock.sleep_until(clock.after(ping));
         Self {
             session,
             stream,
@@ -226,7 +221,7 @@ impl Line {
                     if self.session.ping(b"").await.is_err() {
                         return End::Gone;
                     }
-                    self.wake = self.clock.sleep_until(after(&*self.clock, self.ping));
+                    self.wake = self.clock.sleep_until(self.clock.after(self.ping));
                 }
             }
         }

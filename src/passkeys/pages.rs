@@ -2,28 +2,23 @@
 
 use actix_web::http::{Method, StatusCode};
 
-use crate::accounts::notices::tell_if;
-use crate::accounts::{Account, attempts, operations};
+use crate::accounts::operations::mail_proof;
 use crate::app::LimitClass;
-use crate::challenges::model::ChallengeState;
-use crate::challenges::providers;
+use crate::challenges::states;
 use crate::gate::{Ctx, Route, tokens};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::interactions::look::Look;
-use crate::notifications::delivery::is_on;
-use crate::notifications::messages::{self, Proof};
+use crate::interactions::ways::Ways;
+use crate::notifications::messages::Proof;
 use crate::oidc::records::Purpose;
 use crate::pages::{DeviceProof, MakePasskey, Message, Page, SetPasskey};
 use crate::passkeys::party::Party;
 use crate::route;
 use crate::secrets;
-use crate::store::{Object, and, eq};
 
 /// Hexadecimal characters of a state.
 const STATE: usize = 64;
-/// How long (ms) a state is good for.
-const STATE_LIFE: i64 = 600_000;
 const SENT: &str = "If there is such an account, a link is on its way. Open it on the device that shall have the passkey.";
 
 pub static ROUTES: &[Route] = &[
@@ -36,27 +31,18 @@ pub static ROUTES: &[Route] = &[
 async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     Party::of(&ctx).await?;
     let (app, group) = (&ctx.app, ctx.group_id()?);
-    let state = ChallengeState {
-        id: app.random.uuid(),
-        created_at: app.date(),
-        state_value: app.random.hex(STATE),
-        auth_group: group.to_owned(),
-        account: None,
-        version: 0,
-        extra: Object::default(),
-    };
-    app.store.of::<ChallengeState>().insert(&state).await?;
+    let state = app.random.hex(STATE);
+    states::save(app, group, &state, None).await?;
     let look = Look::of(&ctx)?;
-    let links = mails_links(&ctx).await?;
-    let devices = providers::is_on(app, ctx.tenant()?).await?;
+    let ways = Ways::of(&ctx).await?;
     let mail_url = format!("{}/passkey/email-verify", look.base());
     let page = SetPasskey {
         shell: look.shell("Set up a passkey"),
         proof_url: &format!("{}/token/simple-iat", look.base()),
-        state: &state.state_value,
+        state: &state,
         next_url: &format!("{}/passkey", look.base()),
-        mail_url: links.then_some(mail_url.as_str()),
-        device: devices.then(|| DeviceProof {
+        mail_url: ways.link.then_some(mail_url.as_str()),
+        device: ways.mfa.then(|| DeviceProof {
             options_url: format!("/api/{group}/account/login/options"),
             challenge_url: format!("/api/{group}/device/challenge"),
             status_url: format!("/api/{group}/mfa"),
@@ -65,23 +51,13 @@ async fn begin(ctx: Ctx) -> ApiResult<Reply> {
     Ok(look.page(StatusCode::OK, page.html()))
 }
 
-/// Whether the group lets people in by links that are mailed to them.
-async fn mails_links(ctx: &Ctx) -> ApiResult<bool> {
-    let group = &ctx.tenant()?.group;
-    let plugins = ctx.plugins().await?;
-    Ok(group.config.password_less_support && is_on(&ctx.app, &plugins, group))
-}
-
 /// `GET /{group}/passkey/email-verify?state&lookup`. The page says the same for whatever name.
 async fn mail(ctx: Ctx) -> ApiResult<Reply> {
     Party::of(&ctx).await?;
     let (app, tenant) = (&ctx.app, ctx.tenant()?);
     let state = ctx.req.query("state").unwrap_or_default();
     let lookup = ctx.req.query("lookup").unwrap_or_default();
-    let this = and([eq("authGroup", tenant.id()), eq("stateValue", state)]);
-    let known = app.store.of::<ChallengeState>().find_one(this).await?;
-    let known =
-        known.is_some_and(|s| app.now_ms().saturating_sub(s.created_at.as_millis()) < STATE_LIFE);
+    let known = states::is_known(app, tenant.id(), state).await?;
     let look = Look::of(&ctx)?;
     let again = format!("{}/set-passkey", look.base());
     let mut page = Message::new(
@@ -89,22 +65,12 @@ async fn mail(ctx: Ctx) -> ApiResult<Reply> {
         "Look into your mailbox",
         SENT,
     );
-    if !known || lookup.trim().is_empty() || !mails_links(&ctx).await? {
+    if !known || lookup.trim().is_empty() || !Ways::of(&ctx).await?.link {
         page.heading = "No link could be sent";
         page.text = "The page was open for too long, or this group sends no links. Begin again.";
         page.passkey_setup_url = Some(&again);
     } else if *ctx.req.method() != Method::HEAD {
-        operations::limit_messages(&ctx, lookup)?;
-        let account = attempts::find(app, tenant.id(), lookup).await?;
-        let account = account.filter(|a| a.is_usable() && a.verified);
-        let alias = ctx.custom_domain.as_deref();
-        let sent = tell_if(app, account, async |account: Account| {
-            let proof = Proof::Passkey { state };
-            messages::proof_link(app, tenant, &account, proof, alias).await
-        });
-        if let Err(cause) = sent.await {
-            tracing::warn!(error = %cause.message, "no link to set up a passkey");
-        }
+        mail_proof(&ctx, lookup, Proof::Passkey { state }).await?;
     }
     Ok(look.page(StatusCode::OK, page.html()))
 }
