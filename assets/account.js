@@ -2,29 +2,9 @@
 (() => {
   "use strict";
 
-  const error = document.querySelector("[data-error]");
-  const say = (text) => {
-    error.textContent = text;
-    error.hidden = !text;
-    if (text) error.focus();
-  };
-  const step = (name) => {
-    for (const part of document.querySelectorAll("[data-step]")) part.hidden = part.dataset.step !== name;
-    say("");
-  };
-  const call = async (method, url, token, body) => {
-    const headers = { "content-type": "application/json" };
-    if (token) headers.authorization = `Bearer ${token}`;
-    const answer = await fetch(url, { method, headers, body: JSON.stringify(body), credentials: "same-origin" });
-    const text = await answer.text();
-    let content = {};
-    try {
-      content = text ? JSON.parse(text) : {};
-    } catch {
-      // Some refusals are plain text.
-    }
-    return { status: answer.status, content };
-  };
+  const { say, step, run } = window.ueauthForms;
+  const call = (method, url, token, body) =>
+    window.ueauthForms.call(method, url, token ? `Bearer ${token}` : "", body, "same-origin");
 
   let email = "";
   let token = "";
@@ -77,20 +57,5 @@
     },
   };
 
-  for (const form of document.querySelectorAll("form[data-account]")) {
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      if (form.dataset.busy) return;
-      form.dataset.busy = "yes";
-      try {
-        await actions[form.dataset.account](form);
-      } catch {
-        say("The server could not be reached. Try again.");
-      } finally {
-        delete form.dataset.busy;
-        delete form.dataset.sent;
-        form.removeAttribute("aria-busy");
-      }
-    });
-  }
+  run("account", actions);
 })();

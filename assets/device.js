@@ -8,7 +8,7 @@
     find("unsupported").hidden = false;
     return;
   }
-  const { group, name, api, app, push: pushKey } = root.dataset;
+  const { group, api, app, push: pushKey } = root.dataset;
   const error = find("error");
   const say = (text) => {
     error.textContent = text;
@@ -77,9 +77,9 @@
     if (!answer.ok) throw new Refused(answer.status, content.message || "It did not work. Try again.");
     return content.data;
   };
+  const pass = (device, method, path) => signed(device.key, "device-request+jwt", device.id, { ...once(), method, path });
   const request = async (device, method, path, query, headers) => {
-    const claims = { ...once(), method, path };
-    const token = await signed(device.key, "device-request+jwt", device.id, claims);
+    const token = await pass(device, method, path);
     return send(method, path + query, { ...headers, authorization: `Device ${token}` });
   };
 
@@ -143,8 +143,7 @@
   // resolves with true if the socket had opened, once it is closed
   const socket = async (device, mine) => {
     const path = `${api}/socket`;
-    const claims = { ...once(), method: "GET", path };
-    const token = await signed(device.key, "device-request+jwt", device.id, claims);
+    const token = await pass(device, "GET", path);
     const address = new URL(`${path}?signed=${encodeURIComponent(token)}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     return new Promise((resolve) => {

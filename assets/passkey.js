@@ -2,12 +2,7 @@
 (() => {
   "use strict";
 
-  const error = document.querySelector("[data-error]");
-  const say = (text) => {
-    error.textContent = text;
-    error.hidden = !text;
-    if (text) error.focus();
-  };
+  const { say, step, basic, run } = window.ueauthForms;
   if (!window.PublicKeyCredential) {
     for (const item of document.querySelectorAll("[data-unsupported]")) item.hidden = false;
     return;
@@ -58,24 +53,8 @@
     use: async (options) => told(await navigator.credentials.get({ publicKey: forUsing(options) })),
   };
 
-  const call = async (url, authorization, body) => {
-    const headers = { "content-type": "application/json" };
-    if (authorization) headers.authorization = authorization;
-    // With "omit" the browser does not ask for a name and a password itself when one is wrong.
-    const credentials = authorization ? "omit" : "same-origin";
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials });
-    let content = {};
-    try {
-      content = await answer.json();
-    } catch {
-      // Some refusals are plain text.
-    }
-    return { status: answer.status, data: content.data || {} };
-  };
-  const basic = (name, password) => {
-    const plain = String.fromCharCode(...new TextEncoder().encode(`${name}:${password}`));
-    return `Basic ${btoa(plain)}`;
-  };
+  const call = (url, authorization, body) =>
+    window.ueauthForms.call("POST", url, authorization, body, authorization ? "omit" : "same-origin");
 
   // Until the device has answered: requests that the server holds open.
   const answered = async (url) => {
@@ -169,26 +148,10 @@
       } catch {
         // Storage may be switched off; the passkey works all the same.
       }
-      say("");
-      for (const part of document.querySelectorAll("[data-step]")) part.hidden = part.dataset.step !== "done";
+      step("done");
     },
   };
-  for (const form of document.querySelectorAll("form[data-passkey]")) {
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      if (form.dataset.busy) return;
-      form.dataset.busy = "yes";
-      try {
-        await actions[form.dataset.passkey](form);
-      } catch {
-        say("The server could not be reached. Try again.");
-      } finally {
-        delete form.dataset.busy;
-        delete form.dataset.sent;
-        form.removeAttribute("aria-busy");
-      }
-    });
-  }
+  run("passkey", actions);
 
   // Signing in: by the button, or from what the browser offers in the name field.
   const login = document.querySelector("form[data-passkey-login]");

@@ -5,34 +5,9 @@
   const wizard = document.querySelector("[data-device-wizard]");
   if (!wizard) return;
   const { instructions, choice, state, token } = wizard.dataset;
-  const error = document.querySelector("[data-error]");
+  const { say, step, basic, run } = window.ueauthForms;
   const part = (name) => wizard.querySelector(`[data-${name}]`);
-  const say = (text) => {
-    error.textContent = text;
-    error.hidden = !text;
-    if (text) error.focus();
-  };
-  const step = (name) => {
-    for (const item of wizard.querySelectorAll("[data-step]")) item.hidden = item.dataset.step !== name;
-    say("");
-  };
-  const post = async (url, authorization, body) => {
-    const headers = { "content-type": "application/json" };
-    if (authorization) headers.authorization = authorization;
-    // Without "omit" the browser would ask for a name and a password itself when one is wrong.
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials: "omit" });
-    let content = {};
-    try {
-      content = await answer.json();
-    } catch {
-      // Some refusals are plain text.
-    }
-    return { status: answer.status, data: content.data || {} };
-  };
-  const basic = (name, password) => {
-    const plain = String.fromCharCode(...new TextEncoder().encode(`${name}:${password}`));
-    return `Basic ${btoa(plain)}`;
-  };
+  const post = (url, authorization, body) => window.ueauthForms.call("POST", url, authorization, body, "omit");
 
   let authorization = token ? `Bearer ${token}` : "";
   let more = "";
@@ -138,20 +113,5 @@
       await ask({ method: "device", providerKey: key }, "The device has not approved it.");
     },
   };
-  for (const form of wizard.querySelectorAll("form[data-device]")) {
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      if (form.dataset.busy) return;
-      form.dataset.busy = "yes";
-      try {
-        await actions[form.dataset.device](form);
-      } catch {
-        say("The server could not be reached. Try again.");
-      } finally {
-        delete form.dataset.busy;
-        delete form.dataset.sent;
-        form.removeAttribute("aria-busy");
-      }
-    });
-  }
+  run("device", actions);
 })();

@@ -91,12 +91,5 @@ async fn stored(app: &App) -> Result<SecretString, SealingError> {
         version: 0,
         extra: Object::default(),
     };
-    match all.insert(&new).await {
-        Ok(()) => Ok(new.key.into()),
-        Err(e) if e.is_duplicate() => {
-            let made = all.get(ID).await?.ok_or(SealError::Failed)?;
-            Ok(made.key.into())
-        }
-        Err(e) => Err(e.into()),
-    }
+    Ok(all.insert_or_get(new).await?.key.into())
 }

@@ -118,11 +118,7 @@ async fn key(app: &App) -> Result<Jwk, PushError> {
             version: 0,
             extra: Object::default(),
         };
-        match all.insert(&new).await {
-            Ok(()) => new,
-            Err(e) if e.is_duplicate() => all.get(ID).await?.ok_or(e)?,
-            Err(e) => return Err(e.into()),
-        }
+        all.insert_or_get(new).await?
     };
     let text = sealing::open(app, CONTEXT, &stored.key).await?;
     let key = serde_json::from_slice(&text);

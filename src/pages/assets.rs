@@ -23,6 +23,7 @@ macro_rules! files {
 const FILES: &[(&str, &[u8])] = files![
     "ueauth.css",
     "app.js",
+    "forms.js",
     "account.js",
     "passkey.js",
     "set_device.js",

@@ -327,6 +327,16 @@ impl<T: Document> Docs<T> {
         self.insert_many(std::slice::from_ref(document)).await
     }
 
+    /// Adds a document, or answers the one that was there first: of several servers that start
+    /// together, one makes it.
+    pub async fn insert_or_get(&self, document: T) -> Result<T, StoreError> {
+        match self.insert(&document).await {
+            Ok(()) => Ok(document),
+            Err(e) if e.is_duplicate() => self.get(document.id()).await?.ok_or(e),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Adds documents in order; the first failure ends it, and those before it stay.
     pub async fn insert_many(&self, documents: &[T]) -> Result<(), StoreError> {
         let fresh: Vec<_> = documents
