@@ -16,6 +16,7 @@ pub mod http;
 pub mod interactions;
 pub mod jose;
 pub mod limits;
+pub mod listener;
 pub mod logs;
 pub mod metrics;
 pub mod notifications;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use tracing::Instrument;
 
 use crate::app::{App, StartError};
@@ -13,10 +13,11 @@ use crate::groups::names;
 use crate::http::error::{ApiResult, PageRule};
 use crate::http::hosts::ProxyRules;
 use crate::http::router::{Found, Router};
+use crate::http::upgrade::Handover;
 use crate::http::{ApiError, Reply, Request, etag, headers, request, sockets};
 use crate::interactions::look::Look;
+use crate::listener;
 use crate::pages::{Message, Page};
-use crate::settings::{Listen, Settings};
 
 /// Content of answers that are data, not pages.
 const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -201,7 +202,8 @@ async fn answer(
         return Box::pin(nothing(server, request, &path)).await;
     }
     if method == Method::GET && sockets::is_wanted(&request.http) {
-        request.upgrade = Some(payload.into());
+        let handover = request.http.extensions().get::<Handover>().cloned();
+        request.handover = handover;
     } else {
         request
             .read_body(&mut payload.into_inner(), body_rule(server, route))
@@ -394,33 +396,7 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
         }
     });
     let outbox = crate::notifications::outbox::spawn(&app);
-    let data = web::Data::new(server);
-    let http = HttpServer::new(move || {
-        Actix::new()
-            .app_data(data.clone())
-            .default_service(web::to(dispatch))
-    })
-    .tcp_nodelay(true)
-    .shutdown_timeout(settings.server.shutdown_seconds)
-    .shutdown_signal(stop(Arc::clone(&app)))
-    .workers(workers(settings));
-    let listen = &settings.server.listen;
-    let failed = |source| ServeError::Listen {
-        address: listen.to_string(),
-        source,
-    };
-    let http = match (listen, &settings.tls.certificate, &settings.tls.key) {
-        (Listen::Unix(path), _, _) => http.bind_uds(path).map_err(failed)?,
-        (Listen::Tcp { host, port }, Some(certificate), Some(key)) => http
-            .bind_rustls_0_23((host.as_str(), *port), tls(certificate, key)?)
-            .map_err(failed)?,
-        (Listen::Tcp { host, port }, None, None) => {
-            http.bind((host.as_str(), *port)).map_err(failed)?
-        }
-        _ => return Err(ServeError::Tls("give both or none".to_owned())),
-    };
-    let addresses = http.addrs();
-    let running = http.run();
+    let (running, addresses) = listener::start(server, stop(Arc::clone(&app)))?;
     ready(&addresses);
     let outcome = running.await.map_err(ServeError::Run);
     purger.abort();
@@ -451,32 +427,4 @@ async fn stop(app: App) {
     }
     tracing::info!("stopping");
     app.stop();
-}
-
-fn workers(settings: &Settings) -> usize {
-    match settings.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    }
-}
-
-fn tls(
-    certificate: &std::path::Path,
-    key: &std::path::Path,
-) -> Result<rustls::ServerConfig, ServeError> {
-    use rustls_pki_types::pem::PemObject;
-    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-    let broken = |e: &dyn std::fmt::Display| ServeError::Tls(e.to_string());
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(std::iter::Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| broken(&e))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| broken(&e))?;
-    rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|e| broken(&e))?
-    .with_no_client_auth()
-    .with_single_cert(chain, key)
-    .map_err(|e| broken(&e))
 }

@@ -1,6 +1,5 @@
 //! The answer to a challenge, pushed to whoever waits for it.
 
-use actix_ws::CloseCode;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use ueauth_actors::{ActorError, ChallengeId, Challenges, Status};
@@ -11,13 +10,13 @@ use crate::gate::Ctx;
 use crate::gate::origin;
 use crate::http::Reply;
 use crate::http::error::ApiResult;
-use crate::http::sockets::{self, End, Line};
+use crate::http::sockets::{self, CloseCode, End, Line};
 
 type Results = BoxStream<'static, Result<Status, ActorError>>;
 
 /// `GET /api/{group}/mfa/{key}/account/{account}/interaction/{uid}/socket`: `pending`, then the
 /// result, then the end.
-pub async fn open(mut ctx: Ctx) -> ApiResult<Reply> {
+pub async fn open(ctx: Ctx) -> ApiResult<Reply> {
     origin::check(&ctx)?;
     let id = ChallengeId::new(
         ctx.req.param("key")?,
@@ -33,11 +32,10 @@ pub async fn open(mut ctx: Ctx) -> ApiResult<Reply> {
         .subscribe(&id)
         .await
         .map_err(status::unavailable)?;
-    let (reply, session, stream) = sockets::accept(&mut ctx.req)?;
-    let ping = app.sockets.ping;
-    let line = Line::new(session, stream, app.clock.clone(), ping, place);
-    actix_web::rt::spawn(serve(app, challenges, id, results, line));
-    Ok(reply)
+    let (all, clock) = (&ctx.app.sockets, app.clock.clone());
+    sockets::accept(&ctx.req, all, clock, place, |line| {
+        serve(app, challenges, id, results, line)
+    })
 }
 
 fn text(status: Status) -> Option<&'static str> {

@@ -136,7 +136,7 @@ pub async fn of_request(ctx: &Ctx) -> ApiResult<Signer> {
     let query = || {
         ctx.req
             .query("signed")
-            .filter(|_| ctx.req.upgrade.is_some())
+            .filter(|_| ctx.req.handover.is_some())
     };
     let token = header.or_else(query).ok_or_else(refused)?;
     let (signer, asked): (_, Asked) =

@@ -1,6 +1,5 @@
 //! Challenges pushed to a device for as long as it has its page open.
 
-use actix_ws::CloseCode;
 use serde_json::{Value as Json, json};
 
 use crate::app::App;
@@ -8,23 +7,23 @@ use crate::devices::{questions, signed};
 use crate::gate::{Ctx, origin};
 use crate::http::Reply;
 use crate::http::error::ApiResult;
-use crate::http::sockets::{self, End, Line};
+use crate::http::sockets::{self, CloseCode, End, Line};
 
 /// The device is none of the account any more, or the account may not be used.
 const REMOVED: CloseCode = CloseCode::Other(4401);
 
 /// `GET /api/{group}/devices/socket`: the open challenges, and again whenever they change.
-pub async fn open(mut ctx: Ctx) -> ApiResult<Reply> {
+pub async fn open(ctx: Ctx) -> ApiResult<Reply> {
     origin::check(&ctx)?;
     let signer = signed::of_request(&ctx).await?;
     let app = App::clone(&ctx.app);
     let group = ctx.group_id()?.to_owned();
     let place = app.sockets.enter(ctx.req.hosts.peer, &group)?;
-    let (reply, session, stream) = sockets::accept(&mut ctx.req)?;
-    let line = Line::new(session, stream, app.clock.clone(), app.sockets.ping, place);
     let (device, account) = (signer.device.id, signer.account.id);
-    actix_web::rt::spawn(serve(app, group, account, device, line));
-    Ok(reply)
+    let (all, clock) = (&ctx.app.sockets, app.clock.clone());
+    sockets::accept(&ctx.req, all, clock, place, |line| {
+        serve(app, group, account, device, line)
+    })
 }
 
 async fn serve(app: App, group: String, account: String, device: String, mut line: Line) {

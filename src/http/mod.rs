@@ -13,6 +13,7 @@ pub mod reply;
 pub mod request;
 pub mod router;
 pub mod sockets;
+pub mod upgrade;
 pub mod validate;
 
 pub use error::ApiError;

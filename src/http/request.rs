@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use crate::http::error::ApiResult;
 use crate::http::hosts::Hosts;
 use crate::http::router::Params;
-use crate::http::sockets::Upgrade;
+use crate::http::upgrade::Handover;
 use crate::http::{ApiError, cookies};
 
 /// Longest request id taken over from a client.
@@ -40,8 +40,8 @@ pub struct Request {
     pub params: Params,
     pub query: Pairs,
     pub body: Body,
-    /// Present when the client wants a socket.
-    pub upgrade: Option<Upgrade>,
+    /// Present when the client wants a socket, and its connection can become one.
+    pub handover: Option<Handover>,
 }
 
 /// Which bodies an endpoint reads and how large they may be, in bytes.
@@ -75,7 +75,7 @@ impl Request {
             params: Params::new(),
             query,
             body: Body::Empty,
-            upgrade: None,
+            handover: None,
         }
     }
 

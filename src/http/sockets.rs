@@ -1,40 +1,36 @@
 //! WebSockets (RFC 6455): how many there may be, and keeping each of them alive.
 
+use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::web;
-use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
+use actix_codec::{Decoder, Encoder};
+pub use actix_http::ws::CloseCode;
+use actix_http::ws::{self, CloseReason, Codec, Frame, HandshakeError, Message, ProtocolError};
+use actix_web::HttpResponse;
+use bytes::{Buf, BytesMut};
 use dashmap::DashMap;
-use futures_util::StreamExt;
+use tokio::io::{AsyncWriteExt, ReadBuf};
 use ueauth_actors::Clock;
 
 use crate::http::error::ApiResult;
+use crate::http::upgrade::{Bare, Wire};
 use crate::http::{ApiError, Reply, Request};
 
 /// Longest message a client may send, in bytes. Nothing it sends is read.
 const LONGEST: usize = 1024;
+/// Most bytes that wait for a client to take them.
+const UNSENT: usize = 65_536;
+/// How long a client may take to hear that the line is closed, and to close it too.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Close codes of this server, from the range for private use (RFC 6455 §7.4.2).
 pub const UNKNOWN: CloseCode = CloseCode::Other(4404);
 pub const SILENT: CloseCode = CloseCode::Other(4408);
-
-/// What was sent in place of a body by a client that wants a socket.
-pub struct Upgrade(web::Payload);
-
-impl std::fmt::Debug for Upgrade {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Upgrade")
-    }
-}
-
-impl From<web::Payload> for Upgrade {
-    fn from(payload: web::Payload) -> Self {
-        Self(payload)
-    }
-}
 
 /// The sockets that are open, by who opened them and for which group.
 #[derive(Debug)]
@@ -128,25 +124,41 @@ pub fn is_wanted(http: &actix_web::HttpRequest) -> bool {
         .is_some_and(|v| v.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Answers the handshake. Not a handshake: 426.
-pub fn accept(request: &mut Request) -> ApiResult<(Reply, Session, MessageStream)> {
+/// Answers the handshake; what `serve` makes of the line begins once the client has the answer.
+/// Not a handshake: 426.
+pub fn accept<F: Future<Output = ()> + 'static>(
+    request: &Request,
+    sockets: &Sockets,
+    clock: Arc<dyn Clock>,
+    place: Place,
+    serve: impl FnOnce(Line) -> F + 'static,
+) -> ApiResult<Reply> {
     let required = || {
         ApiError::new(
             actix_web::http::StatusCode::UPGRADE_REQUIRED,
-            "This address speaks the WebSocket protocol; use the status address otherwise",
+            "This address speaks the WebSocket protocol, version 13; use the status address otherwise",
         )
         .header(actix_web::http::header::UPGRADE, "websocket")
     };
-    let Upgrade(payload) = request.upgrade.take().ok_or_else(required)?;
-    let (reply, session, stream) = actix_ws::handle(&request.http, payload)
-        .map_err(|e| ApiError::bad_request(format!("The handshake is broken: {e}")))?;
-    Ok((reply, session, stream.max_frame_size(LONGEST)))
+    let handover = request.handover.as_ref().ok_or_else(required)?;
+    let mut reply = ws::handshake(request.http.head()).map_err(|cause| match cause {
+        HandshakeError::UnsupportedVersion => {
+            required().header(actix_web::http::header::SEC_WEBSOCKET_VERSION, "13")
+        }
+        broken => ApiError::bad_request(format!("The handshake is broken: {broken}")),
+    })?;
+    let ping = sockets.ping;
+    handover.set(move |bare| serve(Line::new(bare, clock, ping, place)));
+    Ok(HttpResponse::from(reply.finish().map_into_boxed_body()))
 }
 
 /// One side of an open socket that only ever sends.
 pub struct Line {
-    session: Session,
-    stream: MessageStream,
+    wire: Box<dyn Wire>,
+    codec: Codec,
+    /// Both are empty, and take no memory, while nothing happens.
+    heard: BytesMut,
+    unsent: BytesMut,
     clock: Arc<dyn Clock>,
     ping: Duration,
     /// A ping was sent and nothing has come since.
@@ -165,17 +177,13 @@ pub enum End {
 }
 
 impl Line {
-    pub fn new(
-        session: Session,
-        stream: MessageStream,
-        clock: Arc<dyn Clock>,
-        ping: Duration,
-        place: Place,
-    ) -> Self {
+    fn new(bare: Bare, clock: Arc<dyn Clock>, ping: Duration, place: Place) -> Self {
         let wake = clock.sleep_until(clock.after(ping));
         Self {
-            session,
-            stream,
+            wire: bare.wire,
+            codec: Codec::new().max_size(LONGEST),
+            heard: bare.early,
+            unsent: BytesMut::new(),
             clock,
             ping,
             asked: false,
@@ -184,57 +192,123 @@ impl Line {
         }
     }
 
-    /// False if nobody hears any more.
+    /// False if nobody hears any more. What can not be sent at once is sent while listening.
     pub async fn say(&mut self, text: String) -> bool {
-        self.session.text(text).await.is_ok()
+        self.put(Message::Text(text.into())) && std::future::poll_fn(|cx| self.try_send(cx)).await
+    }
+
+    fn put(&mut self, message: Message) -> bool {
+        self.unsent.len() < UNSENT && self.codec.encode(message, &mut self.unsent).is_ok()
+    }
+
+    fn try_send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        Poll::Ready(!matches!(self.poll_send(cx), Poll::Ready(Err(_))))
+    }
+
+    /// Ready when nothing is left to send.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut *self.wire).poll_write(cx, &self.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(sent);
+        }
+        self.unsent = BytesMut::new();
+        Pin::new(&mut *self.wire).poll_flush(cx)
+    }
+
+    /// The next frame, while sending what is left.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, End>> {
+        if let Poll::Ready(Err(_)) = self.poll_send(cx) {
+            return Poll::Ready(Err(End::Gone));
+        }
+        loop {
+            match self.codec.decode(&mut self.heard) {
+                Ok(Some(frame)) => return Poll::Ready(Ok(frame)),
+                Ok(None) => {}
+                Err(ProtocolError::Overflow) => {
+                    return Poll::Ready(Err(End::Close(CloseCode::Size, "too long")));
+                }
+                Err(_) => {
+                    return Poll::Ready(Err(End::Close(CloseCode::Protocol, "broken frame")));
+                }
+            }
+            if self.heard.is_empty() {
+                self.heard = BytesMut::new();
+            }
+            let mut bytes = [0; LONGEST];
+            let mut space = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut *self.wire).poll_read(cx, &mut space));
+            if read.is_err() || space.filled().is_empty() {
+                return Poll::Ready(Err(End::Gone));
+            }
+            self.heard.extend_from_slice(space.filled());
+        }
     }
 
     /// Keeps the line alive until the client ends it. May be dropped and called again.
     pub async fn listen(&mut self) -> End {
         loop {
-            tokio::select! {
-                message = self.stream.next() => match message {
-                    None => return End::Gone,
-                    Some(Err(_)) => return End::Close(CloseCode::Protocol, "broken frame"),
-                    Some(Ok(message)) => {
-                        self.asked = false;
-                        match message {
-                            Message::Ping(bytes) => {
-                                if self.session.pong(&bytes).await.is_err() {
-                                    return End::Gone;
-                                }
-                            }
-                            Message::Pong(_) | Message::Nop => {}
-                            // closing is answered by closing (RFC 6455 §5.5.1)
-                            Message::Close(_) => return End::Close(CloseCode::Normal, ""),
-                            Message::Text(_) | Message::Binary(_) | Message::Continuation(_) => {
-                                return End::Close(CloseCode::Unsupported, "nothing is expected here");
-                            }
+            let next = std::future::poll_fn(|cx| match self.poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Some(frame)),
+                Poll::Pending => self.wake.as_mut().poll(cx).map(|()| None),
+            });
+            let frame = next.await;
+            let said = match frame {
+                Some(Ok(frame)) => {
+                    self.asked = false;
+                    match frame {
+                        Frame::Ping(bytes) => self.put(Message::Pong(bytes)),
+                        Frame::Pong(_) => true,
+                        // closing is answered by closing (RFC 6455 §5.5.1)
+                        Frame::Close(_) => return End::Close(CloseCode::Normal, ""),
+                        Frame::Text(_) | Frame::Binary(_) | Frame::Continuation(_) => {
+                            return End::Close(CloseCode::Unsupported, "nothing is expected here");
                         }
                     }
-                },
-                () = &mut self.wake => {
-                    if self.asked {
-                        return End::Close(SILENT, "no answer to a ping");
-                    }
-                    self.asked = true;
-                    if self.session.ping(b"").await.is_err() {
-                        return End::Gone;
-                    }
-                    self.wake = self.clock.sleep_until(self.clock.after(self.ping));
                 }
+                Some(Err(end)) => return end,
+                None if self.asked => return End::Close(SILENT, "no answer to a ping"),
+                None => {
+                    self.asked = true;
+                    self.wake = self.clock.sleep_until(self.clock.after(self.ping));
+                    self.put(Message::Ping(bytes::Bytes::new()))
+                }
+            };
+            if !said {
+                return End::Gone;
             }
         }
     }
 
     /// Says why and hangs up.
-    pub async fn close(self, code: CloseCode, reason: &str) {
+    pub async fn close(mut self, code: CloseCode, reason: &str) {
         let reason = CloseReason {
             code,
             description: Some(reason.to_owned()),
         };
-        // whoever is gone need not be told
-        let _ = self.session.close(Some(reason)).await;
+        let clock = Arc::clone(&self.clock);
+        let farewell = async {
+            if self
+                .codec
+                .encode(Message::Close(Some(reason)), &mut self.unsent)
+                .is_err()
+            {
+                return;
+            }
+            // whoever is gone need not be told
+            let told = std::future::poll_fn(|cx| self.poll_send(cx)).await.is_ok();
+            if !told || self.wire.shutdown().await.is_err() {
+                return;
+            }
+            // with unread words left, hanging up would take the reason away from the client
+            let _ = tokio::io::copy(&mut self.wire, &mut tokio::io::sink()).await;
+        };
+        tokio::select! {
+            () = farewell => {}
+            () = clock.sleep_until(clock.after(FAREWELL)) => {}
+        }
     }
 }
 

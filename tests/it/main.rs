@@ -77,5 +77,6 @@ mod sockets;
 mod statistics;
 mod takeover;
 mod tenant;
+mod tls;
 mod tokens;
 mod visitor;

@@ -117,8 +117,13 @@ impl Server {
     ) -> Self {
         let description = describe(settings);
         let port = free_port();
+        let scheme = if settings.iter().any(|(name, _)| *name == "tls.certificate") {
+            "https"
+        } else {
+            "http"
+        };
         let mut server = Self {
-            url: format!("http://localhost:{port}"),
+            url: format!("{scheme}://localhost:{port}"),
             root: description.root.clone(),
             process: spawn(&description, port, &address, &folder),
             description,
@@ -133,7 +138,7 @@ impl Server {
                 return server;
             }
             server.port = free_port();
-            server.url = format!("http://localhost:{}", server.port);
+            server.url = format!("{scheme}://localhost:{}", server.port);
             server.process = server.spawn();
         }
         panic!("the server does not start");
@@ -176,6 +181,8 @@ impl Server {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .cookie_provider(jar)
+            // tests make certificates of their own
+            .danger_accept_invalid_certs(true)
             .timeout(Duration::from_secs(30))
             .build()
             .expect("an HTTP client")
