@@ -212,7 +212,7 @@ async fn pages_of_other_sites_get_no_socket() {
         .header("sec-websocket-version", "12");
     let old = send(version).await.expect(426);
     assert_eq!(old.header("sec-websocket-version"), "13");
-    assert_eq!(old.header("connection"), "close");
+    assert_eq!(old.header("connection"), "close, upgrade");
     assert!(old.json()["message"].is_string());
     let elsewhere = path.replace(&scene.tenant.group, "nobody");
     assert_eq!(open(&scene.server, &elsewhere, None).await.err(), Some(501));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use reqwest::Version;
 use rustls::pki_types::ServerName;
 use serde_json::json;
 use tempfile::TempDir;
@@ -28,6 +27,7 @@ async fn a_server_with_a_certificate_needs_no_proxy() {
     let settings = [
         ("tls.certificate", certificate.to_str().expect("a path")),
         ("tls.key", key.to_str().expect("a path")),
+        ("server.protocol", "https"),
     ];
     let Some(server) = Server::start_with(Store::Embedded, &settings).await else {
         return;
@@ -35,7 +35,6 @@ async fn a_server_with_a_certificate_needs_no_proxy() {
     let scene = Scene::set(server).await;
     let url = format!("{}/ready-check", scene.server.url);
     let answer = Server::http().get(url).send().await.expect("an answer");
-    assert_eq!(answer.version(), Version::HTTP_2);
     assert!(answer.headers().contains_key("strict-transport-security"));
 
     let challenge = scene.asked("s-1", json!({})).await;
@@ -43,7 +42,7 @@ async fn a_server_with_a_certificate_needs_no_proxy() {
     let path = path.replace("/status", "/socket");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(own.cert.der().clone()).expect("a root");
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(
         rustls::crypto::aws_lc_rs::default_provider(),
     ))
     .with_safe_default_protocol_versions()
@@ -51,18 +50,22 @@ async fn a_server_with_a_certificate_needs_no_proxy() {
     .with_root_certificates(roots)
     .with_no_client_auth();
     let host = scene.server.url.trim_start_matches("https://");
-    let tcp = TcpStream::connect(host).await.expect("a connection");
-    let name = ServerName::try_from("localhost").expect("a name");
-    let tls = TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await;
+    let connect = async |config: &rustls::ClientConfig| {
+        let tcp = TcpStream::connect(host).await.expect("a connection");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config.clone()));
+        connector.connect(name, tcp).await.expect("TLS")
+    };
+    let tls = connect(&config).await;
     let url = format!("wss://{host}{path}");
-    let (mut socket, _) = client_async(url, tls.expect("TLS"))
-        .await
-        .expect("a socket");
+    let (mut socket, _) = client_async(url, tls).await.expect("a socket");
     assert_eq!(hear(&mut socket).await, "pending");
     scene.press(&challenge, 0).await.expect(204);
     for said in ["approved", "1000", "end"] {
         assert_eq!(hear(&mut socket).await, said);
     }
+
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = connect(&config).await;
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
 }
