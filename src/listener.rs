@@ -108,6 +108,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// HTTP on one kind of connection.
+#[expect(clippy::type_complexity, reason = "services have no shorter names")]
 fn service<T: Wire>(
     data: web::Data<Arc<Server>>,
     ending: GracefulShutdownSignal,

@@ -50,6 +50,7 @@ impl Handover {
 }
 
 /// Serves requests for another protocol by the application.
+#[expect(clippy::type_complexity, reason = "services have no shorter names")]
 pub fn upgrades<T, F>(
     application: F,
 ) -> impl ServiceFactory<

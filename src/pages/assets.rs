@@ -1,12 +1,12 @@
 //! Files that pages load, built into the binary.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// A file as it is served.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Asset {
     pub bytes: &'static [u8],
     pub content_type: &'static str,
@@ -44,28 +44,20 @@ const FILES: &[(&str, &[u8])] = files![
     "vendor/redoc.standalone.js",
 ];
 
-static ASSETS: LazyLock<Vec<(&'static str, Asset)>> = LazyLock::new(|| {
-    FILES
-        .iter()
-        .map(|(path, bytes)| {
-            (
-                *path,
-                Asset {
-                    bytes,
-                    content_type: content_type(path),
-                    etag: etag(bytes),
-                },
-            )
-        })
-        .collect()
-});
+/// What is known of each file once somebody has asked for it: reading all of them for their hashes
+/// would bring megabytes into memory that most servers never send.
+static ASSETS: [OnceLock<Asset>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
 
 /// The file at a path below `assets/`, e.g. `ueauth.css` or `demo/index.html`; exact names only.
-pub fn asset(path: &str) -> Option<Asset> {
-    ASSETS
-        .iter()
-        .find(|(p, _)| *p == path)
-        .map(|(_, a)| a.clone())
+pub fn asset(path: &str) -> Option<&'static Asset> {
+    let at = FILES.iter().position(|(p, _)| *p == path)?;
+    let (path, bytes) = FILES.get(at)?;
+    let known = ASSETS.get(at)?;
+    Some(known.get_or_init(|| Asset {
+        bytes,
+        content_type: content_type(path),
+        etag: etag(bytes),
+    }))
 }
 
 /// Address of a file with its content hash, so that it may be cached for ever:
