@@ -37,6 +37,7 @@ pub struct Parts {
     pub limits: Limits,
     pub metrics: crate::metrics::Metrics,
     pub outgoing: crate::outgoing::Caller,
+    pub slots: crate::slots::Slots,
     /// The operator's mail server, if there is one.
     pub mailer: Option<crate::notifications::mail::Mailer>,
     pub asked: crate::accounts::notices::Asked,
@@ -273,6 +274,7 @@ impl Parts {
             limits: Limits::new(&settings.rate_limits),
             metrics: crate::metrics::Metrics::default(),
             outgoing,
+            slots: crate::slots::Slots::new(&settings.outgoing),
             mailer,
             asked: Default::default(),
             sealer: Default::default(),

@@ -38,6 +38,7 @@ pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod site;
+mod slots;
 pub mod store;
 pub mod store_schema;
 pub mod takeover;

@@ -19,6 +19,8 @@ pub struct Caller {
     client: reqwest::Client,
     allow_loopback: bool,
     limit: usize,
+    /// Longest time for one call.
+    patience: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,8 @@ pub struct Call {
     pub url: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Option<Vec<u8>>,
+    /// Longest time for it, if it is less than that of any call.
+    pub limit: Option<Duration>,
 }
 
 impl Call {
@@ -53,7 +57,15 @@ impl Call {
             url: url.into(),
             headers: Vec::new(),
             body: None,
+            limit: None,
         }
+    }
+
+    /// Given up soon: somebody may be waiting.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.limit = Some(BRIEF);
+        self
     }
 
     /// With a credential, which logs do not show.
@@ -149,11 +161,11 @@ pub fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
 
 impl Caller {
     pub fn new(settings: &Outgoing) -> Result<Self, CallError> {
+        let patience =
+            Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4));
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(
-                Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4)),
-            )
+            .timeout(patience)
             .dns_resolver(Arc::new(PublicOnly {
                 allow_loopback: settings.allow_loopback,
             }))
@@ -164,6 +176,7 @@ impl Caller {
             client,
             allow_loopback: settings.allow_loopback,
             limit: settings.response_bytes.get(),
+            patience,
         })
     }
 
@@ -212,6 +225,9 @@ impl Caller {
             .headers(call.headers.into_iter().collect());
         if let Some(body) = call.body {
             request = request.body(body);
+        }
+        if let Some(limit) = call.limit {
+            request = request.timeout(limit.min(self.patience));
         }
         let answer = request.send().await.map_err(CallError::Failed)?;
         if !answer.status().is_success() {

@@ -8,20 +8,18 @@ use aws_lc_rs::hmac;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value as Json, json};
-use tokio::sync::Semaphore;
 use ueauth_actors::{Challenge, State};
 
 use crate::app::App;
 use crate::challenges::answers::CUSTOM;
 use crate::outgoing::{Call, CallError};
+use crate::slots::Place;
 use crate::store::Date;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 /// Attempts, and the pause before the second; each later one is four times as long.
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// Reports under way at a time.
-static SLOTS: Semaphore = Semaphore::const_new(256);
 
 /// Who asked, as it was stored with the question.
 fn member<'a>(challenge: &'a Challenge, name: &str) -> Option<&'a str> {
@@ -33,14 +31,17 @@ pub fn later(app: &App, group: &str, challenge: &Arc<Challenge>) {
     if member(challenge, "cb").is_none() {
         return;
     }
-    let Ok(slot) = SLOTS.try_acquire() else {
-        tracing::error!("an answer was not reported: too many reports are under way");
+    let what = challenge.id.to_record_id();
+    let Some(place) = app.slots.callbacks.enter(group, &what) else {
+        tracing::error!(
+            group,
+            "an answer was not reported: too many reports are under way"
+        );
         return;
     };
     let (app, group, challenge) = (Arc::clone(app), group.to_owned(), Arc::clone(challenge));
     tokio::spawn(async move {
-        report(&app, &group, &challenge).await;
-        drop(slot);
+        report(&app, &place, &group, &challenge).await;
     });
 }
 
@@ -63,7 +64,7 @@ fn body(group: &str, challenge: &Challenge) -> Json {
 }
 
 /// Tries until the asker accepts it, refuses it for good, or has been tried often enough.
-pub async fn report(app: &App, group: &str, challenge: &Challenge) {
+pub async fn report(app: &App, place: &Place, group: &str, challenge: &Challenge) {
     let Some(url) = member(challenge, "cb") else {
         return;
     };
@@ -79,7 +80,7 @@ pub async fn report(app: &App, group: &str, challenge: &Challenge) {
         {
             call.headers.push((SIGNATURE, value));
         }
-        let Err(cause) = app.outgoing.exchange(call).await else {
+        let Err(cause) = place.turn(app.outgoing.exchange(call)).await else {
             return;
         };
         let key = &challenge.id.key;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use ueauth_actors::{Challenge, State};
 
 use crate::accounts::{Account, rules};
@@ -22,8 +21,6 @@ pub const RESET: &str = "PASSWORD_RESET";
 pub const PROFILE: &str = "ue.secured.profile.access.requested";
 /// Hexadecimal characters that name a question nobody waits for.
 const UID: usize = 64;
-/// Follow-ups under way at a time.
-static SLOTS: Semaphore = Semaphore::const_new(256);
 
 /// Begins what the event stands for.
 pub fn later(app: &App, group: &str, challenge: &Arc<Challenge>, event: &str) {
@@ -31,22 +28,24 @@ pub fn later(app: &App, group: &str, challenge: &Arc<Challenge>, event: &str) {
     if !reset && !event.eq_ignore_ascii_case(PROFILE) {
         return;
     }
-    let Ok(slot) = SLOTS.try_acquire() else {
-        tracing::error!("an answer had no effect: too many are under way");
+    let what = challenge.id.to_record_id();
+    let Some(place) = app.slots.follow_ups.enter(group, &what) else {
+        tracing::error!(group, "an answer had no effect: too many are under way");
         return;
     };
     let (app, group, challenge) = (Arc::clone(app), group.to_owned(), Arc::clone(challenge));
     tokio::spawn(async move {
-        let done = if reset {
-            mail_reset(&app, &group, &challenge).await
-        } else {
-            answer_request(&app, &group, &challenge).await
-        };
-        if let Err(cause) = done {
+        let done = place.turn(async {
+            if reset {
+                mail_reset(&app, &group, &challenge).await
+            } else {
+                answer_request(&app, &group, &challenge).await
+            }
+        });
+        if let Err(cause) = done.await {
             let account = &challenge.id.account;
             tracing::warn!(group, account, error = %cause.message, "an answer had no effect");
         }
-        drop(slot);
     });
 }
 

@@ -243,7 +243,10 @@ async fn reports_are_repeated_with_growing_pauses() {
     let challenge = answered(&fake.url);
     let reporting = {
         let app = Arc::clone(&app);
-        tokio::spawn(async move { callbacks::report(&app, "g1", &challenge).await })
+        tokio::spawn(async move {
+            let place = app.slots.callbacks.enter("g1", "k").unwrap();
+            callbacks::report(&app, &place, "g1", &challenge).await;
+        })
     };
     told.recv().await.unwrap();
     for seconds in [2, 8, 32, 128] {
@@ -280,6 +283,7 @@ async fn reports_stay_out_of_private_networks() {
         .await
         .unwrap();
     let fake = Fake::start(Box::new(|_, _| (204, json!({})))).await;
-    callbacks::report(&app, "g1", &answered(&fake.url)).await;
+    let place = app.slots.callbacks.enter("g1", "k").unwrap();
+    callbacks::report(&app, &place, "g1", &answered(&fake.url)).await;
     assert!(fake.seen().is_empty());
 }

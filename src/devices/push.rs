@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::Semaphore;
 use web_push_native::{Auth, p256};
 
 use crate::app::App;
@@ -20,6 +20,7 @@ use crate::http::error::ApiResult;
 use crate::jose::{Alg, JoseError, Jwk, KeySet, generate_ec_key};
 use crate::outgoing::{Call, CallError};
 use crate::sealing::{self, SealingError};
+use crate::slots::Place;
 use crate::store::{Collection, Date, Document, Object, StoreError};
 
 pub static PUSH_KEYS: Collection = Collection {
@@ -37,8 +38,6 @@ const TTL: &str = "300";
 const PROOF_LIFE: i64 = 3600;
 /// Longest address of a subscription.
 const LONGEST: usize = 2048;
-/// Pushes under way at a time.
-static SLOTS: Semaphore = Semaphore::const_new(64);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
@@ -179,10 +178,14 @@ pub async fn subscribe(
     Ok(())
 }
 
-/// Tells the devices of an account, beside the request, that there is something to answer.
+/// Tells the devices of an account, beside the request, that there is something to answer. None
+/// waits for another's push service.
 pub fn wake(app: &App, group: &str, account: &str) {
-    let Ok(slot) = SLOTS.try_acquire() else {
-        tracing::warn!("devices were not woken: too many pushes are under way");
+    let Some(place) = app.slots.pushes.enter(group, &app.random.uuid()) else {
+        tracing::error!(
+            group,
+            "devices were not woken: too many pushes are under way"
+        );
         return;
     };
     let (app, group, account) = (Arc::clone(app), group.to_owned(), account.to_owned());
@@ -194,23 +197,25 @@ pub fn wake(app: &App, group: &str, account: &str) {
                 return;
             }
         };
-        for device in devices {
-            let Some(sealed) = &device.subscription else {
-                continue;
-            };
-            match push(&app, &device.id, sealed).await {
-                Ok(()) => {}
-                // the browser has given it up
-                Err(PushError::Call(CallError::Status(404 | 410))) => {
-                    if let Err(cause) = subscribe(&app, &device, None).await {
-                        tracing::warn!(device = device.id, cause = %cause.message, "a subscription stays");
-                    }
-                }
-                Err(cause) => tracing::warn!(device = device.id, %cause, "a device was not woken"),
+        let all = devices.iter().map(|device| wake_one(&app, &place, device));
+        join_all(all).await;
+    });
+}
+
+async fn wake_one(app: &App, place: &Place, device: &StoredDevice) {
+    let Some(sealed) = &device.subscription else {
+        return;
+    };
+    match place.turn(push(app, &device.id, sealed)).await {
+        Ok(()) => {}
+        // the browser has given it up
+        Err(PushError::Call(CallError::Status(404 | 410))) => {
+            if let Err(cause) = subscribe(app, device, None).await {
+                tracing::warn!(device = device.id, cause = %cause.message, "a subscription stays");
             }
         }
-        drop(slot);
-    });
+        Err(cause) => tracing::warn!(device = device.id, %cause, "a device was not woken"),
+    }
 }
 
 async fn push(app: &App, device: &str, sealed: &str) -> Result<(), PushError> {
@@ -220,6 +225,7 @@ async fn push(app: &App, device: &str, sealed: &str) -> Result<(), PushError> {
     let body = web_push_native::encrypt(b"challenge".to_vec(), &public, &auth)
         .map_err(|e| PushError::Encryption(e.to_string()))?;
     let call = Call::new(Method::POST, &to.endpoint)
+        .brief()
         .authorized(&proof(app, &to.endpoint).await?)?
         .content("application/octet-stream", body);
     let call = with(call, "content-encoding", "aes128gcm");

@@ -354,6 +354,9 @@ pub struct Outgoing {
     pub allow_loopback: bool,
     pub timeout_seconds: NonZeroU64,
     pub response_bytes: NonZeroUsize,
+    pub at_once: NonZeroUsize,
+    pub at_once_per_group: NonZeroUsize,
+    pub waiting_per_group: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -11,6 +11,32 @@ use crate::provider::Provider;
 use crate::server::{Server, Store};
 use crate::tenant::Tenant;
 
+/// Lets the group use the provider of the whole server; its user has a device.
+pub async fn switch_on(server: &Server, tenant: &Tenant) {
+    let on = json!([{"op": "add", "path": "/config/mfaChallenge", "value": {"enable": true, "type": "http-proxy"}}]);
+    tenant.patch(server, on).await;
+    let verified = json!([
+        {"op": "replace", "path": "/verified", "value": true},
+        {"op": "add", "path": "/mfa", "value": {"enabled": true}},
+    ]);
+    let path = format!("account/{}", tenant.user.id);
+    tenant
+        .api(server, Method::PATCH, &path, Some(verified), 200)
+        .await;
+}
+
+/// Asks the user something by the owner's client.
+pub async fn custom(server: &Server, tenant: &Tenant, more: Value) -> Answer {
+    let mut body = json!({
+        "title": "Pay?", "header": "The shop", "message": "12 EUR", "lookup": tenant.user.email,
+    });
+    let members = more.as_object().expect("an object").clone();
+    body.as_object_mut().expect("an object").extend(members);
+    let path = format!("/api/{}/device/challenge", tenant.group);
+    let request = to(server, Method::PUT, &path);
+    send(request.bearer_auth(&tenant.owner_token).json(&body)).await
+}
+
 /// A group with device challenges; its user has a device.
 pub struct Scene {
     pub server: Server,
@@ -37,17 +63,7 @@ impl Scene {
             "proxyEnableInstructions": "One--Two <b>", "proxyEnableScreenButtonText": "Go",
         });
         scene.option("mfa-challenge", body).await;
-        let on = json!([{"op": "add", "path": "/config/mfaChallenge", "value": {"enable": true, "type": "http-proxy"}}]);
-        scene.tenant.patch(&scene.server, on).await;
-        let verified = json!([
-            {"op": "replace", "path": "/verified", "value": true},
-            {"op": "add", "path": "/mfa", "value": {"enabled": true}},
-        ]);
-        let path = format!("account/{}", scene.tenant.user.id);
-        scene
-            .tenant
-            .api(&scene.server, Method::PATCH, &path, Some(verified), 200)
-            .await;
+        switch_on(&scene.server, &scene.tenant).await;
         scene
     }
 
@@ -73,13 +89,7 @@ impl Scene {
 
     /// Asks something by the owner's client.
     pub async fn custom(&self, more: Value) -> Answer {
-        let mut body = json!({
-            "title": "Pay?", "header": "The shop", "message": "12 EUR", "lookup": self.tenant.user.email,
-        });
-        let members = more.as_object().expect("an object").clone();
-        body.as_object_mut().expect("an object").extend(members);
-        let request = to(&self.server, Method::PUT, &self.path("device/challenge"));
-        send(request.bearer_auth(&self.tenant.owner_token).json(&body)).await
+        custom(&self.server, &self.tenant, more).await
     }
 
     /// The key of a custom challenge with that state.

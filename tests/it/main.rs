@@ -69,6 +69,7 @@ mod provider;
 mod quirks;
 mod receive;
 mod recovery;
+mod reports;
 mod routes;
 mod server;
 mod sign_in;

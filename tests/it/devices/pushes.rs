@@ -1,19 +1,22 @@
 //! Waking a device whose page is closed.
 
+use std::io::ErrorKind;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use ueauth::jose::{Alg, Jwk, verify_with_jwks};
 use web_push_native::p256::SecretKey;
 use web_push_native::p256::elliptic_curve::sec1::ToEncodedPoint;
 
-use super::phone::{Phone, SUBSCRIPTION, both, once};
+use super::phone::{Phone, SUBSCRIPTION, both, code_in, once};
 use super::{api, asked, tenant};
 use crate::answer::{Answer, send, to};
 use crate::flow::text;
+use crate::receive;
 use crate::server::Server;
 use crate::tenant::Tenant;
 
@@ -61,6 +64,28 @@ async fn takes_pushes(server: &Server, tenant: &Tenant) -> bool {
     let path = format!("account/{}/devices", tenant.user.id);
     let listed = tenant.api(server, Method::GET, &path, None, 200).await;
     listed["data"][0]["push"] == true
+}
+
+/// Subscribes the phone to pushes at that service, as a browser with this key.
+async fn subscribed(
+    server: &Server,
+    tenant: &Tenant,
+    phone: &Phone,
+    service: &TcpListener,
+    browser: &SecretKey,
+) {
+    let endpoint = format!("http://{}/push/1", service.local_addr().unwrap());
+    let point = browser.public_key().to_encoded_point(false);
+    let keys = json!({"p256dh": URL_SAFE_NO_PAD.encode(point.as_bytes()), "auth": URL_SAFE_NO_PAD.encode([9; 16])});
+    let wanted = json!({"endpoint": endpoint, "keys": keys});
+    subscribe(server, tenant, phone, wanted).await.expect(204);
+}
+
+/// Takes a request and does not answer.
+async fn taken(service: &TcpListener) -> TcpStream {
+    let (mut stream, _) = service.accept().await.expect("a request");
+    receive::request(&mut stream).await.expect("all of it");
+    stream
 }
 
 on_both_stores! {
@@ -119,5 +144,30 @@ on_both_stores! {
             }
         }
         panic!("the subscription stays");
+    }
+
+    /// Devices are woken at the same time, so that a dead push service costs others nothing.
+    async fn no_device_waits_for_the_push_service_of_another(server: Server) {
+        let tenant = tenant(&server, "device", json!({})).await;
+        let first = Phone::enrolled(&server, &tenant, &tenant.user).await;
+        let added = first.request(&server, &tenant, Method::POST, "devices/enrolments", "").await.expect(201);
+        let code = code_in(&tenant, &server, text(&added.json()["data"]["uri"]));
+        let mut second = Phone::new();
+        second.enrol(&server, &tenant, &code).await.expect(201);
+        let browser = SecretKey::from_slice(&[7; 32]).expect("a key");
+        let mut services = Vec::new();
+        for phone in [&first, &second] {
+            let service = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            subscribed(&server, &tenant, phone, &service, &browser).await;
+            services.push(service);
+        }
+        let ((one, other), _) = tokio::join!(
+            async { tokio::join!(taken(&services[0]), taken(&services[1])) },
+            asked(&server, &tenant, "s-1"),
+        );
+        for stream in [one, other] {
+            let more = stream.try_read(&mut [0]);
+            assert!(more.is_err_and(|e| e.kind() == ErrorKind::WouldBlock), "one was given up before the other began");
+        }
     }
 }
