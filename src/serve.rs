@@ -8,6 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use tracing::Instrument;
 
 use crate::app::{App, StartError};
+use crate::deliveries;
 use crate::gate::{Ctx, Route, Step, chain, context};
 use crate::groups::names;
 use crate::http::error::{ApiResult, PageRule};
@@ -395,13 +396,20 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
             forgetful.clients.tidy();
         }
     });
-    let outbox = crate::notifications::outbox::spawn(&app);
+    let senders = [
+        deliveries::spawn(&app, |app| {
+            Box::pin(crate::notifications::outbox::round(app))
+        }),
+        deliveries::spawn(&app, |app| {
+            Box::pin(crate::challenges::callbacks::round(app))
+        }),
+    ];
     let (running, addresses) = listener::start(server, stop(Arc::clone(&app)))?;
     ready(&addresses);
     let outcome = running.await.map_err(ServeError::Run);
     purger.abort();
     cleaner.abort();
-    outbox.abort();
+    senders.iter().for_each(tokio::task::JoinHandle::abort);
     app.actors.stop();
     app.bus_ended();
     app.store.clone().close().await;

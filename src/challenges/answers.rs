@@ -55,7 +55,7 @@ pub fn conclude(app: &App, group: &str, challenge: &Arc<Challenge>) {
     let event = challenge.data.get("event").and_then(|e| e.as_str());
     match event {
         Some(event) if event.eq_ignore_ascii_case(CUSTOM) => {
-            callbacks::later(app, group, challenge);
+            callbacks::later(app, group, &challenge.id.to_record_id());
         }
         Some(event) => follow_ups::later(app, group, challenge, event),
         None => {}

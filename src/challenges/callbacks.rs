@@ -1,4 +1,5 @@
-//! Telling the asker of a custom challenge what was answered.
+//! Telling the asker of a custom challenge what was answered. The report is due from the moment
+//! the answer is stored, with which it is kept; a server that is killed loses none.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -12,37 +13,125 @@ use ueauth_actors::{Challenge, State};
 
 use crate::app::App;
 use crate::challenges::answers::CUSTOM;
+use crate::challenges::model::StoredChallenge;
+use crate::deliveries::{self, Delivery, QUEUED};
 use crate::outgoing::{Call, CallError};
 use crate::slots::Place;
-use crate::store::Date;
+use crate::store::{Date, Order, Query, StoreError, and, any_of, not};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 /// Attempts, and the pause before the second; each later one is four times as long.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: i64 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Reports that are looked for at a time.
+const BATCH: u64 = 2000;
 
 /// Who asked, as it was stored with the question.
 fn member<'a>(challenge: &'a Challenge, name: &str) -> Option<&'a str> {
     challenge.data.get(name).and_then(Json::as_str)
 }
 
-/// Reports beside the request.
-pub fn later(app: &App, group: &str, challenge: &Arc<Challenge>) {
-    if member(challenge, "cb").is_none() {
-        return;
+/// Where the report of the answer stands right after it was given, if there is to be one. Both are
+/// written at once, so there is no answer whose report could be lost.
+pub fn begun(challenge: &Challenge) -> Option<Delivery> {
+    let answered = matches!(challenge.state, State::Approved | State::Denied);
+    let custom = member(challenge, "event").is_some_and(|e| e.eq_ignore_ascii_case(CUSTOM));
+    if !answered || !custom || member(challenge, "cb").is_none() {
+        return None;
     }
-    let what = challenge.id.to_record_id();
-    let Some(place) = app.slots.callbacks.enter(group, &what) else {
-        tracing::error!(
-            group,
-            "an answer was not reported: too many reports are under way"
-        );
+    Some(Delivery {
+        state: QUEUED.to_owned(),
+        next_at: challenge.decided_at.map(Date::from_millis),
+        ..Delivery::default()
+    })
+}
+
+/// Reports beside the request what the challenge with this id was answered.
+pub fn later(app: &App, group: &str, id: &str) {
+    // without a place it is found in the store, where it is due
+    let Some(place) = app.slots.callbacks.enter(group, id) else {
         return;
     };
-    let (app, group, challenge) = (Arc::clone(app), group.to_owned(), Arc::clone(challenge));
+    let (app, id) = (Arc::clone(app), id.to_owned());
     tokio::spawn(async move {
-        report(&app, &place, &group, &challenge).await;
+        if let Err(fault) = report(&app, &place, &id).await {
+            // it stays as it was, so it becomes due all the same
+            tracing::warn!(id, error = %fault, "the outcome of a report was not noted");
+        }
     });
+}
+
+/// Tries until the asker accepts it, refuses it for good, or has been tried often enough, unless
+/// another server has taken it on.
+pub async fn report(app: &App, place: &Place, id: &str) -> Result<(), StoreError> {
+    while let Some(next) = place.turn(attempt(app, id)).await? {
+        app.clock.sleep_until(next.as_millis()).await;
+    }
+    Ok(())
+}
+
+/// One attempt, if it is due; when the next one is, if there is to be any.
+async fn attempt(app: &App, id: &str) -> Result<Option<Date>, StoreError> {
+    let patience = Duration::from_secs(app.settings.outgoing.timeout_seconds.get());
+    let lease = deliveries::lease(app, patience.saturating_mul(2));
+    let taken = deliveries::take_on::<StoredChallenge>(app, id, lease).await?;
+    let Some(stored) = taken else {
+        return Ok(None);
+    };
+    let sent = match stored.kept() {
+        Some(challenge) => send(app, &stored.auth_group, &challenge).await,
+        None => Err(ReportError::Unreadable),
+    };
+    match sent {
+        Ok(()) => accepted(app, id).await.map(|()| None),
+        Err(cause) => {
+            let next = |d: &Delivery| {
+                let again = !cause.is_final() && d.attempts < ATTEMPTS;
+                again.then(|| deliveries::after(app, pause(d.attempts)))
+            };
+            tracing::warn!(id, %cause, "an answer was not reported");
+            deliveries::failed::<StoredChallenge>(app, id, &cause.to_string(), next).await
+        }
+    }
+}
+
+async fn accepted(app: &App, id: &str) -> Result<(), StoreError> {
+    let stored = app.store.of::<StoredChallenge>();
+    stored
+        .update(id, |c: &mut StoredChallenge| {
+            c.delivery = None;
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    Ok(())
+}
+
+fn pause(attempts: i64) -> Duration {
+    let before = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(before))
+}
+
+/// Takes up reports that are due and that nobody is about: those of servers that were killed, and
+/// those for which there was no place. Groups whose line is full are left out, so that they do not
+/// hide those of others.
+pub async fn round(app: &App) -> Result<(), StoreError> {
+    let full = not(any_of("authGroup", app.slots.callbacks.full()));
+    let query = Query::new(and([deliveries::due(app), full]))
+        .sort("delivery.nextAt", Order::Ascending)
+        .limit(BATCH)
+        .select(["authGroup"]);
+    for found in app
+        .store
+        .of::<StoredChallenge>()
+        .find_objects(query)
+        .await?
+    {
+        if let (Some(id), Some(group)) = (found.get_str("_id"), found.get_str("authGroup")) {
+            later(app, group, id);
+        }
+    }
+    Ok(())
 }
 
 /// The body of the report.
@@ -63,47 +152,39 @@ fn body(group: &str, challenge: &Challenge) -> Json {
     })
 }
 
-/// Tries until the asker accepts it, refuses it for good, or has been tried often enough.
-pub async fn report(app: &App, place: &Place, group: &str, challenge: &Challenge) {
-    let Some(url) = member(challenge, "cb") else {
-        return;
-    };
-    let text = body(group, challenge).to_string();
-    let secret = secret(app, challenge).await;
-    let mut pause = FIRST_PAUSE;
-    for attempt in 1..=ATTEMPTS {
-        let mut call =
-            Call::new(Method::POST, url).content("application/json", text.clone().into_bytes());
-        if let Some(value) = secret
-            .as_deref()
-            .and_then(|s| signature(app.now(), s, &text))
-        {
-            call.headers.push((SIGNATURE, value));
+/// Why a report was not accepted.
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the challenge can not be read")]
+    Unreadable,
+}
+
+impl ReportError {
+    /// Would another attempt end the same way?
+    fn is_final(&self) -> bool {
+        match self {
+            // the second was accepted, if with many words
+            Self::Unreadable | Self::Call(CallError::NotPublic | CallError::TooLarge) => true,
+            Self::Call(CallError::Status(status)) => {
+                (300..500).contains(status) && !matches!(status, 408 | 409 | 425 | 429)
+            }
+            Self::Call(_) => false,
         }
-        let Err(cause) = place.turn(app.outgoing.exchange(call)).await else {
-            return;
-        };
-        let key = &challenge.id.key;
-        if is_final(&cause) || attempt == ATTEMPTS {
-            tracing::error!(key, attempt, %cause, "an answer was not reported; given up");
-            return;
-        }
-        tracing::warn!(key, attempt, %cause, "an answer was not reported; trying again");
-        app.clock.sleep_until(app.ms_after(pause)).await;
-        pause = pause.saturating_mul(4);
     }
 }
 
-/// Would another attempt end the same way?
-fn is_final(cause: &CallError) -> bool {
-    match cause {
-        // the second was accepted, if with many words
-        CallError::NotPublic | CallError::TooLarge => true,
-        CallError::Status(status) => {
-            (300..500).contains(status) && !matches!(status, 408 | 409 | 425 | 429)
-        }
-        _ => false,
-    }
+async fn send(app: &App, group: &str, challenge: &Challenge) -> Result<(), ReportError> {
+    let url = member(challenge, "cb").ok_or(ReportError::Unreadable)?;
+    let text = body(group, challenge).to_string();
+    let secret = secret(app, challenge).await;
+    let signature = secret.and_then(|secret| signature(app.now(), &secret, &text));
+    let mut call = Call::new(Method::POST, url).content("application/json", text.into_bytes());
+    call.headers
+        .extend(signature.map(|value| (SIGNATURE, value)));
+    app.outgoing.exchange(call).await?;
+    Ok(())
 }
 
 /// The secret that the asking client has now.
@@ -142,11 +223,15 @@ mod tests {
     #[test]
     fn refusals_are_final_and_trouble_is_not() {
         for last in [301, 302, 400, 401, 404, 410] {
-            assert!(is_final(&CallError::Status(last)), "{last}");
+            assert!(
+                ReportError::from(CallError::Status(last)).is_final(),
+                "{last}"
+            );
         }
         for trouble in [408, 429, 500, 502, 503] {
-            assert!(!is_final(&CallError::Status(trouble)), "{trouble}");
+            let trouble = ReportError::from(CallError::Status(trouble));
+            assert!(!trouble.is_final(), "{trouble}");
         }
-        assert!(is_final(&CallError::NotPublic));
+        assert!(ReportError::from(CallError::NotPublic).is_final());
     }
 }

@@ -1,7 +1,7 @@
 //! Device challenges: questions put to a person on another device.
 
 mod answers;
-mod callbacks;
+pub(crate) mod callbacks;
 pub mod codes;
 pub mod follow_ups;
 pub mod model;

@@ -1,7 +1,9 @@
 //! The stored challenge and the stored state of a device or passkey flow.
 
 use serde::{Deserialize, Serialize};
+use ueauth_actors::Challenge;
 
+use crate::deliveries::{Delivery, Outbound};
 use crate::store::{Collection, Date, Document, Expiry, Index, Object};
 
 pub static CHALLENGES: Collection = Collection {
@@ -9,6 +11,7 @@ pub static CHALLENGES: Collection = Collection {
     indexes: &[
         Index::unique(&["authGroup", "providerKey", "accountId", "uid"]),
         Index::plain(&["authGroup", "accountId"]),
+        Index::plain(&["delivery.nextAt"]),
     ],
     expiry: &[Expiry::after("createdAt", 1200)],
 };
@@ -25,6 +28,7 @@ pub static STATES: Collection = Collection {
 pub struct StoredChallenge {
     #[serde(rename = "_id")]
     pub id: String,
+    /// When the answer was given instead, once there is one to report; so there is time for it.
     pub created_at: Date,
     pub uid: String,
     pub provider_key: String,
@@ -42,6 +46,9 @@ pub struct StoredChallenge {
     pub expires_at: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+    /// Where the report of the answer stands; absent if there is none to make any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     #[serde(default, rename = "__v")]
     pub version: i32,
     #[serde(flatten)]
@@ -52,6 +59,22 @@ impl Document for StoredChallenge {
     const COLLECTION: &'static Collection = &CHALLENGES;
     fn id(&self) -> &str {
         &self.id
+    }
+}
+
+impl StoredChallenge {
+    /// The challenge as the keeper knows it; none if another system wrote it.
+    pub fn kept(&self) -> Option<Challenge> {
+        serde_json::from_str(self.challenge.as_deref()?).ok()
+    }
+}
+
+impl Outbound for StoredChallenge {
+    const NAME: &'static str = "challenge";
+    const GIVEN_UP: &'static str = "the report of an answer was given up";
+
+    fn delivery(&mut self) -> &mut Option<Delivery> {
+        &mut self.delivery
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use ueauth_actors::{Challenge, ChallengeId, ManualClock, State};
+use ueauth_actors::{Answer, ChallengeId, ManualClock, NewChallenge, Outcome};
 
 use crate::accounts::Account;
 use crate::app::{App, Parts};
+use crate::challenges::answers::CUSTOM;
 use crate::challenges::callbacks;
+use crate::challenges::model::StoredChallenge;
 use crate::challenges::providers::{Privakey, Provider, ProviderError, Push};
+use crate::deliveries::Delivery;
 use crate::groups::{AuthGroup, Tenant};
 use crate::settings::Settings;
 
@@ -216,18 +219,27 @@ async fn credentials_are_required() {
     assert!(matches!(refused, Some(ProviderError::NoCredentials)));
 }
 
-fn answered(url: &str) -> Challenge {
-    Challenge {
-        id: ChallengeId::new("k", "a", "u"),
+/// The id of a custom challenge that was denied, and whose asker is at that address.
+async fn answered(app: &App, url: &str) -> String {
+    let id = ChallengeId::new("k", "a", "u");
+    let challenges = app.actors.challenges("g1");
+    let asked = challenges.issue(NewChallenge {
+        id: id.clone(),
         purpose: "custom".to_owned(),
-        state: State::Denied,
-        created_at: NOW,
-        deadline: NOW + 1,
-        keep_until: NOW + 2,
-        decided_at: Some(NOW),
-        decided_by: None,
-        data: json!({ "cb": url }),
-    }
+        deadline: NOW + 600_000,
+        keep_until: NOW + 1_200_000,
+        data: json!({ "cb": url, "event": CUSTOM }),
+    });
+    asked.await.unwrap();
+    let answer = challenges.answer(&id, Answer::Deny, "test").await.unwrap();
+    assert!(matches!(answer, Outcome::Applied(_)));
+    id.to_record_id()
+}
+
+/// Where its report stands.
+async fn delivery(app: &App, id: &str) -> Option<Delivery> {
+    let stored = app.store.of::<StoredChallenge>().get(id).await;
+    stored.unwrap().unwrap().delivery
 }
 
 /// Each pause is four times the one before; after the fifth attempt there is none.
@@ -240,12 +252,12 @@ async fn reports_are_repeated_with_growing_pauses() {
         (503, json!({}))
     }))
     .await;
-    let challenge = answered(&fake.url);
+    let id = answered(&app, &fake.url).await;
     let reporting = {
-        let app = Arc::clone(&app);
+        let (app, id) = (Arc::clone(&app), id.clone());
         tokio::spawn(async move {
-            let place = app.slots.callbacks.enter("g1", "k").unwrap();
-            callbacks::report(&app, &place, "g1", &challenge).await;
+            let place = app.slots.callbacks.enter("g1", &id).unwrap();
+            callbacks::report(&app, &place, &id).await
         })
     };
     told.recv().await.unwrap();
@@ -265,8 +277,12 @@ async fn reports_are_repeated_with_growing_pauses() {
     tokio::time::timeout(Duration::from_secs(20), reporting)
         .await
         .unwrap()
+        .unwrap()
         .unwrap();
     assert_eq!(fake.seen().len(), 5);
+    let left = delivery(&app, &id).await.unwrap();
+    assert_eq!((left.state.as_str(), left.attempts), ("dead", 5));
+    assert!(left.next_at.is_none());
     let bodies: Vec<String> = fake.seen().into_iter().map(|(_, body)| body).collect();
     assert!(bodies.windows(2).all(|two| two[0] == two[1]));
     assert!(bodies[0].contains(r#""response":"denied""#));
@@ -284,6 +300,8 @@ async fn reports_stay_out_of_private_networks() {
         .unwrap();
     let fake = Fake::start(Box::new(|_, _| (204, json!({})))).await;
     let place = app.slots.callbacks.enter("g1", "k").unwrap();
-    callbacks::report(&app, &place, "g1", &answered(&fake.url)).await;
+    let id = answered(&app, &fake.url).await;
+    callbacks::report(&app, &place, &id).await.unwrap();
     assert!(fake.seen().is_empty());
+    assert_eq!(delivery(&app, &id).await.unwrap().state, "dead");
 }

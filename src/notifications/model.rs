@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::deliveries::{Delivery, Outbound};
 use crate::http::odata::{FieldType, Fields};
 use crate::store::{Collection, Date, Document, Expiry, Index, Object};
 
@@ -87,29 +88,20 @@ pub struct Notification {
     pub extra: Object,
 }
 
-/// A message on its way out. Those without a next time wait for somebody to have them sent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Delivery {
-    /// `queued`, or `dead` when it will not be tried again.
-    pub state: String,
-    pub attempts: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_at: Option<Date>,
-    /// From here on nobody can use what the message is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Date>,
-    /// What went wrong at the last attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    #[serde(flatten)]
-    pub extra: Object,
-}
-
 impl Document for Notification {
     const COLLECTION: &'static Collection = &NOTIFICATIONS;
     fn id(&self) -> &str {
         &self.id
+    }
+}
+
+impl Outbound for Notification {
+    const NAME: &'static str = "notification";
+    const GIVEN_UP: &'static str =
+        "a message was given up; have it sent by the API once the cause is gone";
+
+    fn delivery(&mut self) -> &mut Option<Delivery> {
+        &mut self.delivery
     }
 }
 

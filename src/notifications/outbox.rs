@@ -1,6 +1,5 @@
 //! Stored messages on their way out. A message is stored before the answer to the request that
-//! caused it, with a time at which it is due unless it was accepted by then; so a server that is
-//! killed loses none, and one may be sent twice.
+//! caused it, with a time at which it is due unless it was accepted by then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +8,12 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
+use crate::deliveries::{self, Delivery, QUEUED, after};
 use crate::http::error::ApiResult;
-use crate::logs::{self, Code};
 use crate::notifications::Notification;
 use crate::notifications::delivery::{DeliveryError, deliverer};
-use crate::notifications::model::Delivery;
-use crate::store::{Date, Filter, Order, Query, StoreError, Value, and, eq, lte};
+use crate::store::{Date, Order, Query, StoreError, and, eq};
 
-const QUEUED: &str = "queued";
-const DEAD: &str = "dead";
 /// Longest pause (s) between two attempts.
 const LONGEST: u32 = 3600;
 /// Messages that are looked for at a time, and handed over at the same time.
@@ -32,13 +28,8 @@ fn patience(app: &App) -> Duration {
     Duration::from_secs(app.settings.outgoing.timeout_seconds.get()).saturating_mul(2)
 }
 
-fn after(app: &App, pause: Duration) -> Date {
-    Date::from_millis(app.ms_after(pause))
-}
-
-/// When whoever has taken a message on may be thought dead.
 fn lease(app: &App) -> Date {
-    after(app, patience(app) + Duration::from_secs(1))
+    deliveries::lease(app, patience(app))
 }
 
 /// What a new message carries while its first attempt is under way.
@@ -96,36 +87,14 @@ async fn accepted(app: &App, it: &Notification) -> Result<Notification, StoreErr
 /// Notes that an attempt failed: the message is tried again later, or given up.
 pub async fn failed(app: &App, id: &str, cause: &DeliveryError) -> Result<(), StoreError> {
     let settings = &app.settings.notifications;
-    let text = cause.to_string();
-    let mut given_up = false;
-    app.store
-        .of::<Notification>()
-        .update(id, |n: &mut Notification| {
-            given_up = false;
-            let Some(d) = n.delivery.as_mut().filter(|d| d.state == QUEUED) else {
-                return Ok(());
-            };
-            let pause = pause(settings.retry_seconds.get(), d.attempts);
-            let next = after(app, pause);
-            let hopeless = cause.is_final()
-                || d.attempts >= i64::from(settings.attempts.get())
-                || d.until.is_some_and(|until| until <= next);
-            if hopeless {
-                DEAD.clone_into(&mut d.state);
-                given_up = true;
-            }
-            d.next_at = Some(next).filter(|_| !hopeless);
-            d.error = Some(text.clone());
-            Ok::<_, StoreError>(())
-        })
-        .await?;
-    if given_up {
-        tracing::error!(notification = id, error = %cause, "a message was given up");
-        let details = [("notification", id), ("error", text.as_str())];
-        let details = details.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        let told = "a message was given up; have it sent by the API once the cause is gone";
-        logs::note(app, Code::Error, told, details.into_iter().collect());
-    }
+    let next = |d: &Delivery| {
+        let next = after(app, pause(settings.retry_seconds.get(), d.attempts));
+        let hopeless = cause.is_final()
+            || d.attempts >= i64::from(settings.attempts.get())
+            || d.until.is_some_and(|until| until <= next);
+        Some(next).filter(|_| !hopeless)
+    };
+    deliveries::failed::<Notification>(app, id, &cause.to_string(), next).await?;
     Ok(())
 }
 
@@ -161,28 +130,9 @@ async fn go(app: &App, it: &Notification) {
     }
 }
 
-/// Takes a message on if it is still due; of several servers one does.
-async fn take_on(app: &App, id: &str) -> Result<Option<Notification>, StoreError> {
-    let due = and([eq("_id", id), due(app)]);
-    let next = lease(app);
-    app.store
-        .of::<Notification>()
-        .update_where(due, |n: &mut Notification| {
-            let d = n.delivery.get_or_insert_default();
-            d.attempts = d.attempts.saturating_add(1);
-            d.next_at = Some(next);
-            Ok::<_, StoreError>(())
-        })
-        .await
-}
-
-fn due(app: &App) -> Filter {
-    and([eq("processed", false), lte("delivery.nextAt", app.date())])
-}
-
 /// Hands over what is due.
-pub(super) async fn round(app: &App) -> Result<(), StoreError> {
-    let query = Query::new(due(app))
+pub async fn round(app: &App) -> Result<(), StoreError> {
+    let query = Query::new(and([eq("processed", false), deliveries::due(app)]))
         .sort("createdAt", Order::Ascending)
         .limit(BATCH);
     let found = app.store.of::<Notification>().find(query).await?;
@@ -197,7 +147,8 @@ pub(super) async fn round(app: &App) -> Result<(), StoreError> {
 }
 
 async fn one(app: &App, id: &str) -> Result<(), StoreError> {
-    let Some(it) = take_on(app, id).await? else {
+    let taken = deliveries::take_on::<Notification>(app, id, lease(app)).await?;
+    let Some(it) = taken else {
         return Ok(());
     };
     let until = it.delivery.as_ref().and_then(|d| d.until);
@@ -206,22 +157,6 @@ async fn one(app: &App, id: &str) -> Result<(), StoreError> {
     }
     go(app, &it).await;
     Ok(())
-}
-
-/// Looks for messages that are due until it is aborted.
-pub fn spawn(app: &App) -> tokio::task::JoinHandle<()> {
-    let app = Arc::clone(app);
-    tokio::spawn(async move {
-        let every = app.settings.notifications.poll_seconds.get();
-        let mut every = tokio::time::interval(Duration::from_secs(every));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            if let Err(e) = round(&app).await {
-                tracing::warn!(error = %e, "the messages that are due could not be looked for");
-            }
-        }
-    })
 }
 
 /// Hands a stored message over again because somebody asks for it, whatever its state.

@@ -7,6 +7,7 @@ use ueauth_actors::{
     Challenge, ChallengeId, Journal, JournalError, Record as Item, State, Version,
 };
 
+use crate::challenges::callbacks;
 use crate::challenges::model::StoredChallenge;
 use crate::oidc::records::{Interaction, Record, Session};
 use crate::store::{Date, Docs, Document, Filter, Object, Store, StoreError, Value, and, eq};
@@ -128,9 +129,11 @@ impl Stored for Challenge {
         let challenge = &*item.value;
         let id = ChallengeId::from_record_id(&item.id)
             .ok_or_else(|| JournalError::Corrupt("challenge id".to_owned()))?;
+        let report = callbacks::begun(challenge);
+        let answered = challenge.decided_at.filter(|_| report.is_some());
         Ok(StoredChallenge {
             id: item.id.clone(),
-            created_at: Date::from_millis(challenge.created_at),
+            created_at: Date::from_millis(answered.unwrap_or(challenge.created_at)),
             uid: id.uid.clone(),
             provider_key: id.key.clone(),
             auth_group: group.to_owned(),
@@ -148,6 +151,7 @@ impl Stored for Challenge {
             challenge: Some(text),
             expires_at: item.deadline.map(Date::from_millis),
             revision: None,
+            delivery: report,
             version: 0,
             extra: Object::default(),
         })

@@ -37,6 +37,20 @@ pub async fn custom(server: &Server, tenant: &Tenant, more: Value) -> Answer {
     send(request.bearer_auth(&tenant.owner_token).json(&body)).await
 }
 
+/// A report is signed with the secret of the client that asked.
+pub fn check_signature(tenant: &Tenant, header: &str, body: &str) {
+    let (time, tag) = header.split_once(",v1=").expect("a signature");
+    let time = time.strip_prefix("t=").expect("a time");
+    let secret = text(&tenant.portal["client_secret"]);
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let expected = hmac::sign(&secret, format!("{time}.{body}").as_bytes());
+    let expected = expected
+        .as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    assert_eq!(tag, expected);
+}
+
 /// A group with device challenges; its user has a device.
 pub struct Scene {
     pub server: Server,
@@ -198,13 +212,7 @@ on_both_stores! {
             ("state", "s-1"), ("key", &key), ("authGroup", group), ("response", "approved")] {
             assert_eq!(told[name], value, "{name}");
         }
-        let (time, tag) = report.header("x-signature").split_once(",v1=").expect("a signature");
-        let time = time.strip_prefix("t=").expect("a time");
-        let secret = text(&scene.tenant.portal["client_secret"]);
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let expected = hmac::sign(&secret, format!("{time}.{}", report.text).as_bytes());
-        let expected = expected.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        assert_eq!(tag, expected);
+        check_signature(&scene.tenant, report.header("x-signature"), &report.text);
 
         scene.press(&key, 1).await.expect(204);
         scene.press(&key, 0).await.expect(204);

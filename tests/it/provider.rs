@@ -29,9 +29,7 @@ impl Seen {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        let found = self.head.lines().filter_map(|line| line.split_once(": "));
-        let mut found = found.filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value).unwrap_or_default()
+        receive::header(&self.head, name)
     }
 }
 

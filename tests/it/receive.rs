@@ -1,7 +1,7 @@
 //! Reading a request as simple servers do that the tests put up.
 
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Head and body of the next request; `None` if the caller has gone away.
 pub async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
@@ -26,4 +26,23 @@ pub async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
             return Some((head.into_owned(), body));
         }
     }
+}
+
+/// The value of a header.
+pub fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    let found = head.lines().filter_map(|line| line.split_once(": "));
+    let mut found = found.filter(|(n, _)| n.eq_ignore_ascii_case(name));
+    found.next().map(|(_, value)| value).unwrap_or_default()
+}
+
+/// Takes the next request and leaves it without an answer: its body, and where to answer.
+pub async fn taken(service: &TcpListener) -> (String, TcpStream) {
+    let (mut stream, _) = service.accept().await.expect("a request");
+    let (_, body) = request(&mut stream).await.expect("all of it");
+    (body, stream)
+}
+
+pub async fn answer(mut stream: TcpStream, status: u16) {
+    let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.expect("sent");
 }

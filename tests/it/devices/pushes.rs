@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use ueauth::jose::{Alg, Jwk, verify_with_jwks};
 use web_push_native::p256::SecretKey;
 use web_push_native::p256::elliptic_curve::sec1::ToEncodedPoint;
@@ -79,13 +79,6 @@ async fn subscribed(
     let keys = json!({"p256dh": URL_SAFE_NO_PAD.encode(point.as_bytes()), "auth": URL_SAFE_NO_PAD.encode([9; 16])});
     let wanted = json!({"endpoint": endpoint, "keys": keys});
     subscribe(server, tenant, phone, wanted).await.expect(204);
-}
-
-/// Takes a request and does not answer.
-async fn taken(service: &TcpListener) -> TcpStream {
-    let (mut stream, _) = service.accept().await.expect("a request");
-    receive::request(&mut stream).await.expect("all of it");
-    stream
 }
 
 on_both_stores! {
@@ -162,10 +155,10 @@ on_both_stores! {
             services.push(service);
         }
         let ((one, other), _) = tokio::join!(
-            async { tokio::join!(taken(&services[0]), taken(&services[1])) },
+            async { tokio::join!(receive::taken(&services[0]), receive::taken(&services[1])) },
             asked(&server, &tenant, "s-1"),
         );
-        for stream in [one, other] {
+        for (_, stream) in [one, other] {
             let more = stream.try_read(&mut [0]);
             assert!(more.is_err_and(|e| e.kind() == ErrorKind::WouldBlock), "one was given up before the other began");
         }
