@@ -293,6 +293,10 @@ pub async fn change(
     if let Some(hash) = &hash {
         after_password(app, tenant, caller, id, hash).await?;
     }
+    if old.is_usable() && !account.is_usable() {
+        // what was proven before must not count once the account is let in again
+        tokens::end_proofs(app, group, id, None).await?;
+    }
     if old.mfa_enabled() && !account.mfa_enabled() {
         forget_second_factor(app, tenant, id).await;
     }

@@ -10,6 +10,7 @@ use crate::accounts::{Account, attempts, rules};
 use crate::challenges::codes::{self, Verdict};
 use crate::challenges::{self, Asked, Purpose, Question, providers, recovery};
 use crate::gate::Ctx;
+use crate::gate::tokens::{self, NewIat};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
 use crate::interactions::login;
@@ -18,7 +19,7 @@ use crate::interactions::state::Open;
 use crate::interactions::ways::Ways;
 use crate::logs::{self, Code};
 use crate::oidc::acr::Wanted;
-use crate::oidc::records::Waiting;
+use crate::oidc::records::{self, Waiting};
 use crate::pages::{BindDevice, Flash, Message, Page, WaitDevice, qr};
 use crate::store::Value;
 
@@ -40,6 +41,7 @@ pub async fn after_first(
     let waiting = Waiting {
         account_id: account.id.clone(),
         proven: true,
+        proof: Some(proof(ctx, open, account).await?),
         amr: amr.iter().map(|m| (*m).to_owned()).collect(),
         ..Waiting::default()
     };
@@ -58,6 +60,36 @@ pub async fn after_first(
         return bind(ctx, open, account, waiting, None).await;
     }
     open.signed_in(ctx, &account.id, amr).await
+}
+
+/// A token for what was proven, which ends together with the account's other proofs.
+async fn proof(ctx: &Ctx, open: &Open, account: &Account) -> ApiResult<String> {
+    let tenant = ctx.tenant()?;
+    let new = NewIat {
+        group: tenant.id().to_owned(),
+        life: tenant.ttl.interaction,
+        sub: Some(account.id.clone()),
+        uid: Some(open.uid.clone()),
+        ..NewIat::default()
+    };
+    let token = tokens::mint(&ctx.app, records::Purpose::SecondFactor, new).await?;
+    Ok(token.id)
+}
+
+/// Does what was proven before the device was asked still count, if anything was? Not once the
+/// password was changed or the account locked or blocked, even if that is over.
+async fn still_counts(ctx: &Ctx, open: &Open, waiting: &Waiting) -> ApiResult<bool> {
+    if !waiting.proven {
+        return Ok(true);
+    }
+    let (app, group) = (&ctx.app, ctx.group_id()?);
+    let Some(proof) = &waiting.proof else {
+        return Ok(false);
+    };
+    let found = tokens::find(app, group, proof, records::Purpose::SecondFactor).await?;
+    Ok(found.is_some_and(|t| {
+        t.sub.as_ref() == Some(&waiting.account_id) && t.uid.as_ref() == Some(&open.uid)
+    }))
 }
 
 /// Does the client, or this very request, need more than one factor?
@@ -249,6 +281,9 @@ pub async fn bound(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     let Some(waiting) = waiting.filter(|w| w.proven && w.binding) else {
         return login::refuse(ctx, open, "", Flash::Expired).await;
     };
+    if !still_counts(ctx, open, &waiting).await? {
+        return login::refuse(ctx, open, "", Flash::InvalidCredentials).await;
+    }
     let Some(account) = may_go_on(ctx, &waiting.account_id).await? else {
         return login::refuse(ctx, open, "", Flash::InvalidCredentials).await;
     };
@@ -285,6 +320,10 @@ pub async fn confirm(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
         return login::refuse(ctx, open, "", Flash::NotEnabled).await;
     }
     let id = ChallengeId::new(field("providerKey"), &waiting.account_id, &open.uid);
+    // nobody tries codes on the strength of a password that is gone
+    if waiting.by_code && !still_counts(ctx, open, &waiting).await? {
+        return login::refuse(ctx, open, "", Flash::InvalidCredentials).await;
+    }
     if waiting.by_code
         && let Some(flash) = typed(ctx, &waiting, &id).await?
     {
@@ -336,6 +375,15 @@ async fn finish(ctx: &Ctx, open: &Open, waiting: &Waiting) -> ApiResult<Reply> {
     let Some(account) = account.filter(|a| waiting.proven || a.mfa_enabled()) else {
         return login::refuse(ctx, open, "", Flash::InvalidCredentials).await;
     };
+    let counts = match &waiting.proof {
+        Some(proof) => {
+            still_counts(ctx, open, waiting).await? && tokens::consume(app, proof).await?
+        }
+        None => !waiting.proven,
+    };
+    if !counts {
+        return login::refuse(ctx, open, "", Flash::InvalidCredentials).await;
+    }
     let provider = match providers::of(app, tenant).await {
         Ok(provider) => Some(provider),
         Err(cause) => {

@@ -290,6 +290,8 @@ pub enum Purpose {
     DeviceCode,
     /// Signs in by a mailed link.
     MagicLink,
+    /// Stands for what was proven of a sign-in whose second factor is still to come.
+    SecondFactor,
     /// Lists the groups an address owns.
     GroupOwner,
 }
@@ -328,6 +330,9 @@ pub struct Waiting {
     pub key: Option<String>,
     /// Has the account been proven without the device?
     pub proven: bool,
+    /// The token that stands for it; it ends with the password and with all other proofs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// How it was (RFC 8176).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<String>,

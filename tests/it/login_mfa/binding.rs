@@ -70,6 +70,21 @@ on_both_stores! {
         guest.arrives(&flow, landing).await;
     }
 
+    /// A new password ends what the old one has proven: no first device is set up on its strength.
+    async fn proven_by_an_old_password(server: Server) {
+        let mut scene = scene(server).await;
+        require(&scene).await;
+        {
+            let guest = Guest::new(&scene).await;
+            let flow = guest.flow(&[]);
+            let page = guest.types(&flow, &scene.tenant.user).await.page();
+            let renewed = json!([{"op": "replace", "path": "/password", "value": "An0ther!pass"}]);
+            change(&scene, &scene.tenant.user, renewed).await;
+            refused(ready(&guest, &page).await, INVALID);
+        }
+        assert_eq!(scene.provider.rest("/challenge"), 0);
+    }
+
     /// The button alone proves nobody.
     async fn button_alone(server: Server) {
         let scene = scene(server).await;

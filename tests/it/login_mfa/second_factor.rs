@@ -1,7 +1,7 @@
 //! A right password, then the device.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DENIED, Guest, INVALID, change, confirming, key, refused, scene, uid};
 use crate::answer::{send, to};
@@ -132,6 +132,31 @@ on_both_stores! {
         refused(guest.confirms(&page).await, INVALID);
         change(&scene, user, set(false)).await;
         refused(guest.confirms(&page).await, "did not answer in time");
+    }
+
+    /// What was proven ends with the password it was proven by, and with a block, even if that is over.
+    async fn proven_before_a_change(server: Server) {
+        let scene = scene(server).await;
+        let guest = Guest::new(&scene).await;
+        let flow = guest.flow(&[]);
+        let user = &scene.tenant.user;
+        let set = |path: &str, value: Value| json!([{"op": "replace", "path": path, "value": value}]);
+        let blocked = [set("/blocked", json!(true)), set("/blocked", json!(false))];
+        let locked = [set("/userLocked", json!(true)), set("/userLocked", json!(false))];
+        let renewed = [set("/password", json!("An0ther!pass"))];
+        for changes in [&blocked[..], &locked[..], &renewed[..]] {
+            let page = guest.waits(&flow).await;
+            for patch in changes {
+                change(&scene, user, patch.clone()).await;
+            }
+            scene.press(&key(&page), 0).await.expect(204);
+            refused(guest.confirms(&page).await, INVALID);
+        }
+        let page = guest.visitor.open(&flow.url).await.page();
+        let page = guest.visitor.log_in(page, &user.email, "An0ther!pass").await.page();
+        scene.press(&key(&page), 0).await.expect(204);
+        let landing = guest.confirms(&page).await;
+        assert_eq!(guest.arrives(&flow, landing).await["sub"], user.id);
     }
 
     /// Without the form's token nothing is confirmed.
