@@ -43,6 +43,8 @@ pub struct Parts {
     pub asked: crate::accounts::notices::Asked,
     /// How asking a device went last.
     pub pushed: crate::accounts::notices::Asked,
+    /// Ids that providers of challenges gave.
+    pub keys: crate::challenges::decoys::Seen,
     pub actors: Registry<Session, Interaction>,
     /// Requests that wait; groups are bounded by their waiters.
     pub polls: Sockets,
@@ -108,6 +110,7 @@ pub fn collections() -> Vec<&'static Collection> {
         &crate::notifications::model::NOTIFICATIONS,
         &crate::challenges::model::CHALLENGES,
         &crate::challenges::model::STATES,
+        &crate::challenges::peace::PAUSES,
         &crate::passkeys::model::PASSKEYS,
         &crate::passkeys::model::CEREMONIES,
         &crate::totp::model::TOTP_SECRETS,
@@ -279,6 +282,7 @@ impl Parts {
             asked: Default::default(),
             sealer: Default::default(),
             pushed: Default::default(),
+            keys: Default::default(),
             fallback_cookie_keys: settings
                 .security
                 .cookie_keys
@@ -352,6 +356,7 @@ mod tests {
             "auth_groups",
             "authorization_code",
             "challenge-state-checks",
+            "challenge_pauses",
             "client",
             "client_credentials",
             "device_code",

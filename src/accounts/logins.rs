@@ -110,7 +110,7 @@ async fn mail_owned_groups(ctx: &Ctx, lookup: &str) -> ApiResult<Reply> {
         ));
     }
     let whom = (!owned(app, lookup).await?.is_empty()).then_some(lookup);
-    tell_if(app, whom, async |lookup: &str| {
+    tell_if(app, root.id(), whom, async |lookup: &str| {
         messages::owned_groups(app, root, lookup).await
     })
     .await?;

@@ -184,7 +184,7 @@ pub async fn mail_proof(ctx: &Ctx, lookup: &str, proof: Proof<'_>) -> ApiResult<
     let account = attempts::find(app, tenant.id(), lookup).await?;
     let account = account.filter(|a| a.is_usable() && a.verified);
     let alias = ctx.custom_domain.as_deref();
-    let sent = tell_if(app, account, async |account: Account| {
+    let sent = tell_if(app, tenant.id(), account, async |account: Account| {
         proof_link(app, tenant, &account, proof, alias).await
     });
     if let Err(cause) = sent.await {
@@ -213,7 +213,7 @@ async fn reset_password(ctx: Ctx) -> ApiResult<Reply> {
     let formats = formats.iter().filter_map(Json::as_str);
     let formats: Vec<String> = formats.map(ToOwned::to_owned).collect();
     let whom = named(&ctx).await?;
-    tell_if(&ctx.app, whom, async |account: Account| {
+    tell_if(&ctx.app, tenant.id(), whom, async |account: Account| {
         // whoever reads the mail of a person with a device must have the device as well
         if follow_ups::wants_device(&ctx.app, tenant, &account).await? {
             lock_notice(&ctx.app, tenant, &account).await?;
@@ -249,7 +249,7 @@ async fn resend_verification(ctx: Ctx) -> ApiResult<Reply> {
     limit_name(&ctx)?;
     let tenant = ctx.tenant()?;
     let whom = named(&ctx).await?;
-    tell_if(&ctx.app, whom, async |account: Account| {
+    tell_if(&ctx.app, tenant.id(), whom, async |account: Account| {
         let sender = sender(&ctx, account.id.clone());
         account_action(&ctx.app, tenant, &account, Action::Verify, sender).await
     })

@@ -5,7 +5,7 @@ use ueauth_actors::{Answer, Outcome};
 
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::{App, LimitClass};
-use crate::challenges::{self, providers};
+use crate::challenges::{self, peace, providers};
 use crate::devices::rules as devices;
 use crate::gate::caller::IatCaller;
 use crate::gate::tokens::{self, NewIat};
@@ -134,9 +134,11 @@ pub async fn lock(
 async fn deny_all(app: &App, group: &str, id: &str) -> ApiResult<()> {
     let challenges = app.actors.challenges(group);
     for open in challenges.all_pending_for(id).await? {
-        let answered = challenges.answer(&open.id, Answer::Deny, "lock").await?;
+        let answered = challenges
+            .answer(&open.id, Answer::Deny, peace::LOCK)
+            .await?;
         if let Outcome::Applied(denied) = answered {
-            challenges::conclude(app, group, &denied);
+            challenges::conclude(app, group, &denied).await;
         }
     }
     Ok(())

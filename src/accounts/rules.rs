@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::accounts::model::{PasswordHistory, hide};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
+use crate::challenges::peace;
 use crate::devices::rules as devices;
 use crate::groups::Tenant;
 use crate::http::error::ApiResult;
@@ -272,6 +273,7 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
     totp::remove_all(app, group, id).await?;
     devices::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
+    peace::forget(app, group, id).await?;
     let remembered = of_account(group, id);
     store
         .of::<PasswordHistory>()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ueauth_actors::{Answer, Challenge, ChallengeId, Outcome};
 
 use crate::app::App;
-use crate::challenges::{callbacks, follow_ups, providers};
+use crate::challenges::{callbacks, follow_ups, peace, providers};
 use crate::gate::Ctx;
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
@@ -37,7 +37,7 @@ pub async fn told(ctx: Ctx) -> ApiResult<Reply> {
     let challenges = app.actors.challenges(tenant.id());
     // only the first answer counts, and only that one has consequences
     if let Outcome::Applied(challenge) = challenges.answer(&id, answer, provider.name()).await? {
-        conclude(app, tenant.id(), &challenge);
+        conclude(app, tenant.id(), &challenge).await;
     }
     Ok(reply::no_content())
 }
@@ -49,9 +49,13 @@ pub async fn unknown(_: Ctx) -> ApiResult<Reply> {
     ))
 }
 
-/// Does beside the request what the answer is to bring about. What that is was stored when the
-/// question was asked; nobody can add to it later.
-pub fn conclude(app: &App, group: &str, challenge: &Arc<Challenge>) {
+/// Does what the answer is to bring about, beside the request as far as others are called. What that
+/// is was stored when the question was asked; nobody can add to it later.
+pub async fn conclude(app: &App, group: &str, challenge: &Arc<Challenge>) {
+    if let Err(cause) = peace::heard(app, group, challenge).await {
+        let account = &challenge.id.account;
+        tracing::warn!(group, account, %cause, "an answer does not count for those that follow");
+    }
     let event = challenge.data.get("event").and_then(|e| e.as_str());
     match event {
         Some(event) if event.eq_ignore_ascii_case(CUSTOM) => {

@@ -46,7 +46,7 @@ pub async fn answer(
     };
     match challenges.answer(id, answer, provider.name()).await? {
         Ended::Applied(challenge) => {
-            answers::conclude(app, tenant.id(), &challenge);
+            answers::conclude(app, tenant.id(), &challenge).await;
             verdict
         }
         _ => verdict.map(|_| Verdict::Over),

@@ -3,8 +3,10 @@
 mod answers;
 pub(crate) mod callbacks;
 pub mod codes;
+pub mod decoys;
 pub mod follow_ups;
 pub mod model;
+pub mod peace;
 pub mod providers;
 pub mod recovery;
 pub mod routes;
@@ -18,4 +20,4 @@ pub mod wizard;
 mod tests;
 
 pub use answers::conclude;
-pub use sending::{Asked, Purpose, Question, ask, pretend, redeem};
+pub use sending::{Asked, Purpose, Question, ask, ask_if, redeem};

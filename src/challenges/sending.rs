@@ -4,9 +4,10 @@ use serde_json::{Value as Json, json};
 use ueauth_actors::{Answer, Challenge, ChallengeId, ConsumeError, NewChallenge, Outcome, Status};
 
 use crate::accounts::Account;
+use crate::accounts::notices::as_if;
 use crate::app::{App, LimitClass};
-use crate::challenges::answers;
-use crate::challenges::providers::{self, Provider, Push, Sent};
+use crate::challenges::providers::{self, Provider, ProviderError, Push, Sent};
+use crate::challenges::{answers, decoys, peace};
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -15,6 +16,8 @@ use crate::http::error::ApiResult;
 const KEPT: i64 = 1_200_000;
 /// How long (ms) an unanswered custom challenge keeps others away.
 const PATIENCE: i64 = 300_000;
+/// How often an id is looked for that is not taken; those of some providers are short.
+const TRIES: u32 = 8;
 /// What those write who took a challenge back.
 pub const SUPERSEDED: &str = "superseded";
 
@@ -48,6 +51,13 @@ impl Purpose {
             Self::ProfileRequest => "profile-request",
             Self::Custom => "custom",
         }
+    }
+
+    /// Is the purpose of that name one for which anybody can have somebody asked?
+    pub fn is_for_anybody(name: &str) -> bool {
+        [Self::DeviceLogin, Self::SignIn, Self::PasswordReset]
+            .iter()
+            .any(|p| p.name() == name)
     }
 }
 
@@ -141,9 +151,46 @@ pub async fn ask(
         }
     }
     limit(app, tenant, &account.id, question.purpose)?;
-    let number = number(app, tenant, &*provider, question.purpose);
-    let push = Push {
-        account: &account.id,
+    let kept =
+        Purpose::is_for_anybody(purpose) && peace::is_kept(app, tenant.id(), &account.id).await?;
+    if kept {
+        return pretend(app, tenant, &*provider, &account.id, question).await;
+    }
+    Ok(put(app, tenant, &*provider, account, question).await??)
+}
+
+/// Asks on the word of somebody who has proven nothing. It does not show whether there is such an
+/// account, whether it has a device, or whether it is left in peace: `id` stands for it in any case.
+pub async fn ask_if(
+    app: &App,
+    tenant: &Tenant,
+    account: Option<&Account>,
+    id: &str,
+    question: &Question<'_>,
+) -> ApiResult<Asked> {
+    let provider = providers::of(app, tenant).await?;
+    let provider = &*provider;
+    limit(app, tenant, id, question.purpose)?;
+    let whom = account.filter(|a| a.mfa_enabled());
+    let asked = as_if(app, &app.pushed, tenant.id(), whom, async |account| {
+        if peace::is_kept(app, tenant.id(), &account.id).await? {
+            return Ok(None);
+        }
+        match put(app, tenant, provider, account, question).await? {
+            Ok(asked) => Ok(Some(asked)),
+            Err(ProviderError::NoDevice) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    });
+    match asked.await? {
+        Some(asked) => Ok(asked),
+        None => pretend(app, tenant, provider, id, question).await,
+    }
+}
+
+fn push<'a>(account: &'a str, question: &'a Question<'_>, number: Option<&'a str>) -> Push<'a> {
+    Push {
+        account,
         uid: question.uid,
         title: question.title,
         header: &question.header,
@@ -151,29 +198,60 @@ pub async fn ask(
         event: question.event,
         callback: question.callback,
         duration: question.duration,
-        number: number.as_deref(),
+        number,
+    }
+}
+
+/// Has the provider ask, and waits for the answer from now on.
+async fn put(
+    app: &App,
+    tenant: &Tenant,
+    provider: &dyn Provider,
+    account: &Account,
+    question: &Question<'_>,
+) -> ApiResult<providers::Outcome<Asked>> {
+    let number = number(app, tenant, provider, question.purpose);
+    let push = push(&account.id, question, number.as_deref());
+    let sent = match provider.send(app, &push).await {
+        Ok(sent) => sent,
+        Err(e) => return Ok(Err(e)),
     };
-    let sent = provider.send(app, &push).await?;
-    let now = app.now_ms();
-    let id = ChallengeId::new(&sent.key, &account.id, question.uid);
-    challenges
-        .issue(NewChallenge {
-            id: id.clone(),
-            purpose: purpose.to_owned(),
-            deadline: deadline(app, now, question.duration),
-            keep_until: now.saturating_add(KEPT),
-            data: data(account, question, &sent),
-        })
-        .await?;
-    supersede(app, tenant, &account.id, purpose, &id).await?;
+    decoys::note(app, tenant, provider, &sent.key);
+    let data = data(account, question, &sent);
+    issue(app, tenant, &account.id, question, &sent.key, data).await?;
     provider.announce(app, &account.id);
-    Ok(Asked {
+    Ok(Ok(Asked {
         key: sent.key,
         provider: provider.name(),
         response: sent.response,
         number,
         by_code: provider.asks_for_code(),
-    })
+    }))
+}
+
+/// Stores a question in the place of the one before.
+async fn issue(
+    app: &App,
+    tenant: &Tenant,
+    account: &str,
+    question: &Question<'_>,
+    key: &str,
+    data: Json,
+) -> ApiResult<()> {
+    let now = app.now_ms();
+    let id = ChallengeId::new(key, account, question.uid);
+    let purpose = question.purpose.name();
+    app.actors
+        .challenges(tenant.id())
+        .issue(NewChallenge {
+            id: id.clone(),
+            purpose: purpose.to_owned(),
+            deadline: deadline(app, now, question.duration),
+            keep_until: now.saturating_add(KEPT),
+            data,
+        })
+        .await?;
+    supersede(app, tenant, account, purpose, &id).await
 }
 
 /// What the device has to enter, if the group and its provider want that: from 10 to 99, so that
@@ -200,40 +278,48 @@ fn limit(app: &App, tenant: &Tenant, account: &str, purpose: Purpose) -> ApiResu
     app.limits.check(LimitClass::Challenges, &subject)
 }
 
-/// As if the account had been asked, which has no device or does not exist: whoever waits for an
-/// answer can not tell, and none comes. Not for providers whose answer is typed.
-pub async fn pretend(
+/// As if the account had been asked: whoever waits for an answer can not tell, and none comes. Not
+/// for providers whose answer is typed.
+async fn pretend(
     app: &App,
     tenant: &Tenant,
+    provider: &dyn Provider,
     account: &str,
-    uid: &str,
-    purpose: Purpose,
+    question: &Question<'_>,
 ) -> ApiResult<Asked> {
-    let provider = providers::of(app, tenant).await?;
-    limit(app, tenant, account, purpose)?;
     // shown as for a device that is there
-    let number = number(app, tenant, &*provider, purpose);
-    let key = app.random.uuid();
-    let id = ChallengeId::new(&key, account, uid);
-    let now = app.now_ms();
-    app.actors
-        .challenges(tenant.id())
-        .issue(NewChallenge {
-            id: id.clone(),
-            purpose: purpose.name().to_owned(),
-            deadline: deadline(app, now, None),
-            keep_until: now.saturating_add(KEPT),
-            data: json!({ "uid": uid, "accountId": account }),
-        })
-        .await?;
-    supersede(app, tenant, account, purpose.name(), &id).await?;
+    let number = number(app, tenant, provider, question.purpose);
+    let key = unused(app, tenant, provider, account, question.uid).await?;
+    let push = push(account, question, number.as_deref());
+    let response = provider.decoy(app, &push, &key).await?;
+    let data = json!({ "uid": question.uid, "accountId": account });
+    issue(app, tenant, account, question, &key, data).await?;
     Ok(Asked {
         key,
         provider: provider.name(),
-        response: Json::Null,
+        response,
         number,
         by_code: false,
     })
+}
+
+/// An id that no question to the account has for that reason.
+async fn unused(
+    app: &App,
+    tenant: &Tenant,
+    provider: &dyn Provider,
+    account: &str,
+    uid: &str,
+) -> ApiResult<String> {
+    let challenges = app.actors.challenges(tenant.id());
+    for _ in 0..TRIES {
+        let key = decoys::key(app, tenant, provider);
+        let id = ChallengeId::new(&key, account, uid);
+        if challenges.find(&id).await?.is_none() {
+            return Ok(key);
+        }
+    }
+    Ok(app.random.uuid())
 }
 
 fn deadline(app: &App, now: i64, asked: Option<&str>) -> i64 {
@@ -287,7 +373,7 @@ async fn supersede(
                 .answer(&other.id, Answer::Deny, SUPERSEDED)
                 .await?;
             if let Outcome::Applied(taken) = taken {
-                answers::conclude(app, tenant.id(), &taken);
+                answers::conclude(app, tenant.id(), &taken).await;
             }
         }
     }

@@ -68,7 +68,7 @@ pub async fn answer(ctx: &Ctx, key: &str, token: &str) -> ApiResult<()> {
     let by = format!("device {}", signer.device.id);
     let challenges = app.actors.challenges(group);
     match challenges.answer(&challenge.id, answer, &by).await? {
-        Outcome::Applied(decided) => challenges::conclude(app, group, &decided),
+        Outcome::Applied(decided) => challenges::conclude(app, group, &decided).await,
         _ => return Err(over()),
     }
     let now = app.date();

@@ -4,10 +4,10 @@
 use actix_web::http::{Method, StatusCode};
 use aws_lc_rs::hmac;
 
-use crate::accounts::notices::{as_if, tell_if};
+use crate::accounts::notices::tell_if;
 use crate::accounts::{Account, attempts, operations, rules};
 use crate::app::LimitClass;
-use crate::challenges::{self, Purpose};
+use crate::challenges::{self, Purpose, Question};
 use crate::gate::{Ctx, tokens};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply};
@@ -111,32 +111,21 @@ pub async fn device(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
     if named.nobody() {
         return refuse(ctx, open, "", Flash::InvalidCredentials).await;
     }
-    let waiting = Waiting {
-        account_id: named.shown_id(ctx)?,
-        ..Waiting::default()
-    };
-    let mut asked = None;
-    let whom = named.account.as_ref().filter(|a| a.mfa_enabled());
-    let sent = as_if(app, &app.pushed, whom, async |account: &Account| {
-        asked = Some(second_factor::ask(ctx, open, account, waiting.clone()).await?);
-        Ok(())
-    });
-    match sent.await {
-        Ok(()) => {}
-        Err(e) if e.status == StatusCode::FAILED_DEPENDENCY => {
-            tracing::warn!(group = tenant.id(), cause = %e, "no device was asked");
-            return refuse(ctx, open, &named.typed, Flash::TryLater).await;
-        }
-        Err(e) => return slowed(ctx, open, &named.typed, e).await,
-    }
-    if let Some(waiting) = asked {
-        return second_factor::wait(ctx, open, &waiting, None);
-    }
-    let id = &waiting.account_id;
-    match challenges::pretend(app, tenant, id, &open.uid, Purpose::DeviceLogin).await {
+    let id = named.shown_id(ctx)?;
+    let question = Question::sign_in(tenant, Purpose::DeviceLogin, &open.uid);
+    let account = named.account.as_ref();
+    match challenges::ask_if(app, tenant, account, &id, &question).await {
         Ok(asked) => {
+            let waiting = Waiting {
+                account_id: id,
+                ..Waiting::default()
+            };
             let waiting = second_factor::asked_of(ctx, open, waiting, asked).await?;
             second_factor::wait(ctx, open, &waiting, None)
+        }
+        Err(e) if e.status == StatusCode::FAILED_DEPENDENCY => {
+            tracing::warn!(group = tenant.id(), cause = %e, "no device was asked");
+            refuse(ctx, open, &named.typed, Flash::TryLater).await
         }
         Err(e) => slowed(ctx, open, &named.typed, e).await,
     }
@@ -158,12 +147,17 @@ pub async fn link(ctx: &Ctx, open: &Open) -> ApiResult<Reply> {
         return slowed(ctx, open, &named.typed, e).await;
     }
     let alias = ctx.custom_domain.as_deref();
-    let sent = tell_if(app, named.account.as_ref(), async |account: &Account| {
-        let proof = Proof::SignIn {
-            interaction: &open.uid,
-        };
-        messages::proof_link(app, tenant, account, proof, alias).await
-    });
+    let sent = tell_if(
+        app,
+        tenant.id(),
+        named.account.as_ref(),
+        async |account: &Account| {
+            let proof = Proof::SignIn {
+                interaction: &open.uid,
+            };
+            messages::proof_link(app, tenant, account, proof, alias).await
+        },
+    );
     if let Err(cause) = sent.await {
         tracing::warn!(group = tenant.id(), error = %cause.message, "no link to sign in");
         return refuse(ctx, open, &named.typed, Flash::TryLater).await;

@@ -326,6 +326,8 @@ pub struct Limits {
     pub sockets_per_address: NonZeroUsize,
     pub sockets_per_group: NonZeroUsize,
     pub socket_ping_seconds: NonZeroU64,
+    pub denied_pause_seconds: u64,
+    pub denied_pause_longest_seconds: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

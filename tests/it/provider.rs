@@ -40,6 +40,8 @@ struct State {
     /// The button that was pressed.
     pressed: HashMap<String, i64>,
     devices: Vec<Value>,
+    /// Does it ask nobody anything?
+    fails: bool,
     /// What the next reports are answered with, before 204.
     refusals: VecDeque<u16>,
 }
@@ -90,6 +92,11 @@ impl Provider {
         self.state().refusals = statuses.iter().copied().collect();
     }
 
+    /// From now on nobody is asked anything.
+    pub fn fails(&self) {
+        self.state().fails = true;
+    }
+
     /// The next request to a path.
     pub async fn next(&mut self, path: &str) -> Seen {
         loop {
@@ -122,6 +129,7 @@ fn answer(seen: &Seen, state: &Mutex<State>) -> (u16, Value) {
     let mut state = state.lock().expect("the state");
     let (path, query) = seen.what.split_once('?').unwrap_or((&seen.what, ""));
     match path {
+        "POST /challenge" if state.fails => (503, json!({})),
         "POST /challenge" => {
             let id = format!("request-{}", state.asked.len() + 1);
             let details = seen.json()["interactionDetails"].clone();

@@ -8,6 +8,7 @@ use crate::accounts::Account;
 use crate::app::App;
 use crate::devices::{enrol, push, rules};
 use crate::groups::{Tenant, tenant};
+use crate::secrets::Random;
 
 const STEPS: &[&str] = &[
     "Scan the code with your phone, or open the page in the browser that shall be your device.",
@@ -32,6 +33,10 @@ impl Device {
     }
 }
 
+fn response(devices: usize) -> Json {
+    json!({ "devices": devices })
+}
+
 #[async_trait]
 impl Provider for Device {
     fn name(&self) -> &'static str {
@@ -43,7 +48,7 @@ impl Provider for Device {
         if devices.is_empty() {
             return Err(ProviderError::NoDevice);
         }
-        let mut sent = Sent::new(app.random.uuid(), json!({ "devices": devices.len() }));
+        let mut sent = Sent::new(app.random.uuid(), response(devices.len()));
         for (name, value) in [
             ("nonce", app.random.token43()),
             ("title", push.title.to_owned()),
@@ -90,6 +95,15 @@ impl Provider for Device {
 
     async fn revoke(&self, app: &App, device: &str) -> Outcome<()> {
         Ok(rules::revoke(app, &self.group, device).await?)
+    }
+
+    fn decoy_key(&self, random: &Random, _: &[String]) -> String {
+        random.uuid()
+    }
+
+    async fn decoy(&self, app: &App, push: &Push<'_>, _: &str) -> Outcome<Json> {
+        let devices = rules::list(app, &self.group, push.account).await?;
+        Ok(response(devices.len().max(1)))
     }
 
     fn matches_numbers(&self) -> bool {

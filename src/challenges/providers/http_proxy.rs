@@ -104,6 +104,17 @@ fn query(bound: &Json) -> String {
     }
 }
 
+/// What the service is to repeat.
+fn details(push: &Push<'_>) -> Map<String, Json> {
+    let mut details = Map::new();
+    details.insert("uid".to_owned(), push.uid.into());
+    details.insert("accountId".to_owned(), push.account.into());
+    if let Some(event) = push.event {
+        details.insert("event".to_owned(), event.into());
+    }
+    details
+}
+
 #[async_trait]
 impl Provider for HttpProxy {
     fn name(&self) -> &'static str {
@@ -111,12 +122,7 @@ impl Provider for HttpProxy {
     }
 
     async fn send(&self, app: &App, push: &Push<'_>) -> Outcome<Sent> {
-        let mut details = Map::new();
-        details.insert("uid".to_owned(), push.uid.into());
-        details.insert("accountId".to_owned(), push.account.into());
-        if let Some(event) = push.event {
-            details.insert("event".to_owned(), event.into());
-        }
+        let details = details(push);
         let body = json!({
             "accountId": push.account,
             "duration": push.duration.unwrap_or(DURATION),
@@ -139,6 +145,11 @@ impl Provider for HttpProxy {
             return Err(ProviderError::Answer("interactionDetails"));
         }
         Ok(Sent::new(key, response))
+    }
+
+    /// As far as it is known: services may tell more.
+    async fn decoy(&self, _: &App, push: &Push<'_>, key: &str) -> Outcome<Json> {
+        Ok(json!({ "id": key, "interactionDetails": details(push) }))
     }
 
     fn read(&self, body: &Json) -> Option<Told> {

@@ -11,12 +11,14 @@ use serde_json::{Map, Value as Json};
 
 use crate::accounts::Account;
 use crate::app::App;
+use crate::challenges::decoys;
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::outgoing::CallError;
 use crate::plugins::providers::ChallengeKind;
 use crate::plugins::rules::current;
+use crate::secrets::Random;
 use crate::store::StoreError;
 use crate::totp::rules::TotpError;
 
@@ -162,6 +164,16 @@ pub trait Provider: Send + Sync {
     /// Does the code answer what the account was asked? A right one is used up.
     async fn takes_code(&self, _: &App, _: &Account, _: &str) -> Outcome<bool> {
         Ok(false)
+    }
+    /// An id for a question that is put to nobody, by those that it gave in the group lately. Whoever
+    /// sees many of a provider elsewhere may tell one by what is not imitated: those that are counted,
+    /// say, do not go on in order.
+    fn decoy_key(&self, random: &Random, seen: &[String]) -> String {
+        decoys::like(random, seen)
+    }
+    /// What it would have answered to such a question.
+    async fn decoy(&self, _: &App, _: &Push<'_>, _: &str) -> Outcome<Json> {
+        Ok(Json::Null)
     }
     /// Can its devices be told a number to enter?
     fn matches_numbers(&self) -> bool {

@@ -66,6 +66,19 @@ fn about(transaction: &str) -> Option<(String, String)> {
     Some((text(&parsed, "uid")?, text(&parsed, "accountId")?))
 }
 
+/// What the service is to repeat, as one text.
+fn transaction(push: &Push<'_>) -> String {
+    let mut transaction = Map::new();
+    transaction.insert("uid".to_owned(), push.uid.into());
+    transaction.insert("accountId".to_owned(), push.account.into());
+    for (name, value) in [("event", push.event), ("cb", push.callback)] {
+        if let Some(value) = value {
+            transaction.insert(name.to_owned(), value.into());
+        }
+    }
+    Json::Object(transaction).to_string()
+}
+
 #[async_trait]
 impl Provider for Privakey {
     fn name(&self) -> &'static str {
@@ -73,15 +86,7 @@ impl Provider for Privakey {
     }
 
     async fn send(&self, app: &App, push: &Push<'_>) -> Outcome<Sent> {
-        let mut transaction = Map::new();
-        transaction.insert("uid".to_owned(), push.uid.into());
-        transaction.insert("accountId".to_owned(), push.account.into());
-        for (name, value) in [("event", push.event), ("cb", push.callback)] {
-            if let Some(value) = value {
-                transaction.insert(name.to_owned(), value.into());
-            }
-        }
-        let transaction = Json::Object(transaction).to_string();
+        let transaction = transaction(push);
         let duration = push.duration.or(self.duration.as_deref());
         let form = [
             ("accountId", push.account),
@@ -112,6 +117,11 @@ impl Provider for Privakey {
         }
         let key = id(&response, "guid").ok_or(ProviderError::Answer("guid"))?;
         Ok(Sent::new(key, response))
+    }
+
+    /// As far as it is known: the service may tell more.
+    async fn decoy(&self, _: &App, push: &Push<'_>, key: &str) -> Outcome<Json> {
+        Ok(json!({ "guid": key, "transactionId": transaction(push) }))
     }
 
     fn read(&self, body: &Json) -> Option<Told> {

@@ -3,6 +3,7 @@
 mod binding;
 mod browser;
 mod passwordless;
+mod peace;
 mod second_factor;
 mod step_up;
 mod wizard;

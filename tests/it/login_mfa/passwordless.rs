@@ -8,8 +8,10 @@ use super::{DENIED, Guest, INVALID, change, confirming, key, refused, scene, uid
 use crate::answer::{send, to};
 use crate::challenges::Scene;
 use crate::mailbox::Receiver;
-use crate::server::Server;
+use crate::server::{Server, Store};
 use crate::visitor::{Landing, Page, Visitor};
+
+const LATER: &str = "went wrong on our side";
 
 /// Links are mailed.
 pub async fn links(scene: &Scene) -> Receiver {
@@ -28,14 +30,14 @@ pub async fn links(scene: &Scene) -> Receiver {
     mails
 }
 
-async fn device_login(scene: &Scene, on: bool) {
+pub async fn device_login(scene: &Scene, on: bool) {
     let patch = json!([{"op": "add", "path": "/config/mfaChallenge/noPassLogin", "value": on}]);
     scene.tenant.patch(&scene.server, patch).await;
 }
 
 impl Guest<'_> {
     /// Presses a button of the first step with this name.
-    async fn chooses(&self, page: &Page, name: &str, action: &str) -> Landing {
+    pub async fn chooses(&self, page: &Page, name: &str, action: &str) -> Landing {
         let form = page.form(|form| form.asks_for("email"));
         let fields = [("email", name), ("action", action)];
         self.visitor.submit(page, form, &fields, None).await
@@ -43,7 +45,7 @@ impl Guest<'_> {
 }
 
 /// What a page says, without what differs between two of the same kind.
-fn shape(page: &Page, name: &str) -> String {
+pub fn shape(page: &Page, name: &str) -> String {
     let mut text = page.text.split("<main").nth(1).expect("a page").to_owned();
     let uid = uid(page);
     for own in [name, &uid] {
@@ -60,7 +62,7 @@ fn shape(page: &Page, name: &str) -> String {
     text
 }
 
-async fn state(scene: &Scene, page: &Page) -> Value {
+pub async fn state(scene: &Scene, page: &Page) -> Value {
     let (key, account) = (key(page), confirming(page).value("accountId"));
     let group = &scene.tenant.group;
     let uid = uid(page);
@@ -82,10 +84,6 @@ on_both_stores! {
         let first = guest.visitor.open(&flow.url).await.page();
         let page = guest.chooses(&first, &user.email, "magic").await.page();
         assert_eq!(confirming(&page).value("accountId"), user.id);
-        scene.press(&key(&page), 1).await.expect(204);
-        refused(guest.confirms(&page).await, DENIED);
-
-        let page = guest.chooses(&first, &user.email, "magic-device").await.page();
         scene.press(&key(&page), 0).await.expect(204);
         device_login(&scene, false).await;
         refused(guest.confirms(&page).await, "available here");
@@ -99,9 +97,14 @@ on_both_stores! {
         let first = guest.visitor.open(&flow.url).await.page();
         let page = guest.chooses(&first, &user.email, "magic-device").await.page();
         scene.press(&key(&page), 0).await.expect(204);
-        let off = json!([{"op": "replace", "path": "/mfa/enabled", "value": false}]);
-        change(&scene, user, off).await;
+        let off = |off: bool| json!([{"op": "replace", "path": "/mfa/enabled", "value": !off}]);
+        change(&scene, user, off(true)).await;
         refused(guest.confirms(&page).await, INVALID);
+
+        change(&scene, user, off(false)).await;
+        let page = guest.chooses(&first, &user.email, "magic-device").await.page();
+        scene.press(&key(&page), 1).await.expect(204);
+        refused(guest.confirms(&page).await, DENIED);
     }
 
     /// Unknown names, locked accounts and those without a device look like everybody else.
@@ -128,6 +131,7 @@ on_both_stores! {
                     assert_eq!(page.status, known.status);
                     assert_eq!(shape(&page, name), shape(&known, &user), "{action} {name}");
                     if action == "magic-device" {
+                        assert!(key(&page).starts_with("request-"), "as the provider's: {}", key(&page));
                         assert_eq!(state(&scene, &page).await, "pending");
                         assert_eq!(state(&scene, &known).await, "pending");
                         let twice = guest.chooses(&first, name, action).await.page();
@@ -142,6 +146,44 @@ on_both_stores! {
         assert_eq!(mails.next().await.1["recipientEmail"], json!(user));
         assert_eq!(mails.next().await.1["recipientEmail"], json!(lee.email));
         assert_eq!(mails.rest(), 0);
+    }
+
+    /// That a provider fails shows in its own group alone, and that an account has no device nowhere.
+    async fn failures_are_told_of_nobody_else(server: Server) {
+        let mut scene = scene(server).await;
+        let other = scene.tenant.another(&scene.server, "mall").await;
+        scene.option("mfa-challenge", json!({"enabled": true, "type": "device"})).await;
+        let kind = json!({"enable": true, "type": "device", "noPassLogin": true});
+        other.patch(&scene.server, json!([{"op": "add", "path": "/config/mfaChallenge", "value": kind}])).await;
+        let verified = json!([
+            {"op": "replace", "path": "/verified", "value": true}, {"op": "add", "path": "/mfa", "value": {"enabled": true}},
+        ]);
+        let path = format!("account/{}", other.user.id);
+        other.api(&scene.server, Method::PATCH, &path, Some(verified), 200).await;
+        let theirs = other.web_client(json!({})).await;
+        let ours = scene.tenant.web_client(json!({})).await;
+        let user = scene.tenant.user.email.clone();
+        scene.provider.fails();
+        {
+            let guest = Guest::at(&scene, ours);
+            let flow = guest.flow(&[]);
+            let first = guest.visitor.open(&flow.url).await.page();
+            for name in [user.as_str(), "nobody@shop.test"] {
+                refused(guest.chooses(&first, name, "magic-device").await, LATER);
+            }
+        }
+        scene.tenant = other;
+        let guest = Guest::at(&scene, theirs);
+        let flow = guest.flow(&[]);
+        let mut shapes = Vec::new();
+        for name in ["nobody@mall.test", "uma@mall.test", "somebody@mall.test"] {
+            let first = guest.visitor.open(&flow.url).await.page();
+            let page = guest.chooses(&first, name, "magic-device").await.page();
+            assert_eq!(state(&scene, &page).await, "pending", "{name}");
+            assert_eq!(key(&page).len(), 36, "as the server's own");
+            shapes.push(shape(&page, name));
+        }
+        assert!(shapes.iter().all(|shape| *shape == shapes[0]));
     }
 
     /// A mailed link signs in where it was asked for, once, and goes to no other address.
@@ -233,4 +275,33 @@ on_both_stores! {
         let landing = guest.confirms(&page).await;
         assert_eq!(guest.arrives(&flow, landing).await["sub"], user.id);
     }
+}
+
+/// Names are counted alike, whether or not there is somebody and whatever the provider does.
+#[tokio::test]
+async fn limits_tell_nobody_apart() {
+    let settings = [
+        ("rate_limits.enabled", "true"),
+        ("rate_limits.challenges.burst", "2"),
+        ("rate_limits.challenges.per_minute", "1"),
+    ];
+    let Some(server) = Server::start_with(Store::Embedded, &settings).await else {
+        return;
+    };
+    let scene = scene(server).await;
+    scene.provider.fails();
+    let guest = Guest::new(&scene).await;
+    let flow = guest.flow(&[]);
+    let first = guest.visitor.open(&flow.url).await.page();
+    let mut told = Vec::new();
+    for name in [scene.tenant.user.email.as_str(), "nobody@shop.test"] {
+        let mut pages = Vec::new();
+        for _ in 0..3 {
+            let page = guest.chooses(&first, name, "magic-device").await.page();
+            pages.push((page.status, page.text.contains(LATER)));
+        }
+        told.push(pages);
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0].iter().filter(|(_, later)| *later).count(), 2);
 }
