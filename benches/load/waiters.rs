@@ -96,6 +96,7 @@ impl Asked {
             challenge: Some(serde_json::to_string(&challenge).expect("JSON")),
             expires_at: Some(Date::from_millis(keep_until)),
             revision: None,
+            delivery: None,
             version: 0,
             extra: Object::default(),
         }
