@@ -29,7 +29,7 @@ contract:
 conformance:
 	tests/tools/setup.sh contract node
 	cargo build --locked
-	node tests/clients/start.mjs --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py
+	node tests/clients/start.mjs --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py $(if $(SEED),--seed $(SEED))
 
 tools:
 	tests/tools/setup.sh

@@ -49,8 +49,13 @@ if cargo build --locked; then
                 suite "python-$store" node $start --store "$store" -- target/tools/venv/bin/pytest -p no:cacheprovider tests/clients/python
             done
         fi
+        if ready "conformance to the document" contract; then
+            suite conformance node $start --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py
+        fi
     else
-        echo "Python client: it is started with Node.js" | tee -a "$UEAUTH_SKIP_LOG"
+        for name in "Python client" "conformance to the document"; do
+            echo "$name: it is started with Node.js" | tee -a "$UEAUTH_SKIP_LOG"
+        done
     fi
 else
     failed+=(build)
