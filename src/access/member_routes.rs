@@ -9,7 +9,7 @@ use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::messages::access_given;
 use crate::organizations::Organization;
-use crate::organizations::rules::in_path;
+use crate::organizations::rules::{in_path, own_in_path};
 use crate::products::Product;
 use crate::route;
 use crate::store::{Order, Query, and, any_of, eq, ne};
@@ -30,21 +30,22 @@ pub static ROUTES: &[Route] = &[
     route!(PUT "/api/{group}/access/organizations/{org}/terms", [Group, Auth(BEARER), Rights, May(&["accounts"])], terms),
 ];
 
-/// The organization in the path; *own* callers must belong to it.
-async fn own(ctx: &Ctx) -> ApiResult<Organization> {
-    let organization = known(ctx).await?;
-    ctx.own_organization(&organization.id)?;
-    Ok(organization)
-}
-
-async fn known(ctx: &Ctx) -> ApiResult<Organization> {
-    in_path(ctx).await?.ok_or_else(|| {
-        ApiError::precondition_required("Must provide an organization to apply access to")
-    })
+/// The organization in the path. Callers who ask about themselves alone learn no more than of one
+/// that they are not in.
+async fn joined(
+    ctx: &Ctx,
+    alone: bool,
+    stranger: impl FnOnce(&str) -> ApiError,
+) -> ApiResult<Organization> {
+    match in_path(ctx).await? {
+        Some(found) => Ok(found),
+        None if alone => Err(stranger(ctx.req.param("org")?)),
+        None => Err(ApiError::missing(ctx.req.param("org")?)),
+    }
 }
 
 async fn define(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     let wanted = Wanted::from_body(&ctx.req.json());
     let id = ctx.req.param("id")?;
     let author = ctx.caller.author();
@@ -60,17 +61,22 @@ async fn define(ctx: Ctx) -> ApiResult<Reply> {
 
 async fn defined(mut ctx: Ctx) -> ApiResult<Reply> {
     let id = ctx.req.param("id")?.to_owned();
-    if ctx.caller.sub() != Some(id.as_str()) {
+    let organization = if ctx.caller.sub() == Some(id.as_str()) {
+        joined(&ctx, true, |org| members::no_record(org, &id)).await?
+    } else {
         enforce::may(&mut ctx, &["organizations"])?;
-        own(&ctx).await?;
-    }
-    let organization = known(&ctx).await?;
+        own_in_path(&ctx).await?
+    };
     reply::ok(TYPE, members::defined(&ctx.app, &organization, &id).await?)
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = known(&ctx).await?;
     let id = ctx.req.param("id")?;
+    let stranger = |org: &str| match ctx.own_record(id) {
+        Ok(()) => members::no_record(org, id),
+        Err(refusal) => refusal,
+    };
+    let organization = joined(&ctx, ctx.rights.own, stranger).await?;
     if ctx.holds_here("accounts-organization", "delete") {
         // whoever manages members does so in the own organization, whatever else is held
         if !ctx.rights.organizations.contains(&organization.id) {
@@ -91,13 +97,13 @@ async fn revoke(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn bulk(ctx: Ctx, way: Bulk) -> ApiResult<Reply> {
-    let organization = own(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     let out = members::bulk(&ctx.app, &organization, &ctx.req.json(), way).await?;
     reply::ok("Account", out)
 }
 
 async fn terms(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = known(&ctx).await?;
+    let organization = joined(&ctx, ctx.rights.own, members::not_added).await?;
     let body = ctx.req.json();
     let out = members::terms(&ctx.app, &organization, ctx.sub()?, body.get("action")).await?;
     reply::ok(TYPE, out)

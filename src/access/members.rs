@@ -78,10 +78,16 @@ fn no_account(id: &str) -> ApiError {
     ApiError::not_found(format!("user not found: {id}"))
 }
 
-fn no_record(organization: &str, id: &str) -> ApiError {
+pub fn no_record(organization: &str, id: &str) -> ApiError {
     ApiError::not_found(format!(
         "No access record for organization {organization} on user {id}"
     ))
+}
+
+/// To callers who ask about an organization that they are not in.
+pub fn not_added(organization: &str) -> ApiError {
+    ApiError::bad_request("You have not been added to the organization")
+        .data(json!({ "organization": organization }))
 }
 
 /// What the account holds in the organization.
@@ -343,10 +349,7 @@ pub async fn terms(
     let action = action
         .filter(|a| !a.is_null() && **a != json!(""))
         .ok_or_else(|| ApiError::bad_request("You must specify an action: accept or decline"))?;
-    let not_in_it = || {
-        ApiError::bad_request("You have not been added to the organization")
-            .data(json!({ "organization": organization.id }))
-    };
+    let not_in_it = || not_added(&organization.id);
     accounts::find(app, &organization.auth_group, id)
         .await?
         .filter(|a| held(a, &organization.id).is_some())

@@ -103,12 +103,15 @@ async fn operate(ctx: Ctx) -> ApiResult<Reply> {
 
 /// `POST /api/{group}/operations/organization/{org}/user/{id}`
 async fn operate_in_organization(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organizations::rules::known_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
-    if ctx.caller.sub() != Some(id) {
+    let organization = if ctx.caller.sub() == Some(id) {
+        // to those who are not in it, it is as one that does not exist
+        let found = organizations::rules::in_path(&ctx).await?;
+        found.ok_or_else(|| ApiError::missing(id))?
+    } else {
         may_operate_on_others(&ctx)?;
-        ctx.own_organization(&organization.id)?;
-    }
+        organizations::rules::own_in_path(&ctx).await?
+    };
     let account = members::find(&ctx.app, &organization, id).await?;
     run(&ctx, &account).await
 }

@@ -6,7 +6,7 @@ use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, failures, reply};
 use crate::organizations::Organization;
-use crate::organizations::rules::in_path;
+use crate::organizations::rules::own_in_path;
 use crate::route;
 
 const TYPE: &str = "Domain";
@@ -18,15 +18,6 @@ pub static ROUTES: &[Route] = &[
     route!(PATCH "/api/{group}/organizations/{org}/domains/{id}", [Group, Auth(&[Bearer]), Body(failures::is_patch), Rights, May(&["domains", "limited"])], patch),
     route!(DELETE "/api/{group}/organizations/{org}/domains/{id}", [Group, Auth(&[Bearer]), Rights, May(&["domains", "limited"])], delete),
 ];
-
-/// The organization in the path; *own* callers must belong to it.
-async fn organization(ctx: &Ctx) -> ApiResult<Organization> {
-    let found = in_path(ctx)
-        .await?
-        .ok_or_else(|| ApiError::missing(ctx.req.try_param("org").unwrap_or_default()))?;
-    ctx.own_organization(&found.id)?;
-    Ok(found)
-}
 
 /// May the caller act only on domains of its own, rather than on all of the organization?
 fn limited(ctx: &Ctx, action: &str) -> bool {
@@ -60,7 +51,7 @@ fn tell(ctx: &Ctx, domain: &Domain) -> ApiResult<()> {
 }
 
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organization(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     if limited(&ctx, "read") {
         return Err(ApiError::forbidden(""));
     }
@@ -69,10 +60,7 @@ async fn list(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn create(ctx: Ctx) -> ApiResult<Reply> {
-    if ctx.organization.is_none() {
-        return Err(ApiError::bad_request("Organization not defined"));
-    }
-    let organization = organization(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     if !organization.active {
         return Err(ApiError::forbidden(
             "You can not add domains to an inactive organization",
@@ -89,7 +77,7 @@ async fn create(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn read(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organization(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     own_domain(&ctx, &organization, id, "read")?;
     let found = rules::find(&ctx.app, &organization, id).await?;
@@ -97,7 +85,7 @@ async fn read(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn patch(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organization(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     own_domain(&ctx, &organization, id, "update")?;
     let changed = rules::patch(
@@ -112,7 +100,7 @@ async fn patch(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn delete(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = organization(&ctx).await?;
+    let organization = own_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
     own_domain(&ctx, &organization, id, "delete")?;
     if rules::find(&ctx.app, &organization, id).await?.core {

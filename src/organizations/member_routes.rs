@@ -41,11 +41,14 @@ async fn search_in(ctx: Ctx) -> ApiResult<Reply> {
 }
 
 async fn read(ctx: Ctx) -> ApiResult<Reply> {
-    let organization = rules::known_in_path(&ctx).await?;
     let id = ctx.req.param("id")?;
-    if ctx.caller.sub() != Some(id) {
-        ctx.own_organization(&organization.id)?;
-    }
+    let organization = if ctx.caller.sub() == Some(id) {
+        // to those who are not in it, it is as one that does not exist
+        let found = rules::in_path(&ctx).await?;
+        found.ok_or_else(|| ApiError::missing(id))?
+    } else {
+        rules::own_in_path(&ctx).await?
+    };
     let account = members::find(&ctx.app, &organization, id).await?;
     reply::ok(TYPE, account.public())
 }

@@ -193,11 +193,14 @@ pub async fn in_path(ctx: &Ctx) -> ApiResult<Option<Organization>> {
     }
 }
 
-/// As [`in_path`], 428 without one.
+/// As [`in_path`], 404 without one; *own* callers learn no more than of one that they are not in.
 pub async fn known_in_path(ctx: &Ctx) -> ApiResult<Organization> {
-    in_path(ctx)
-        .await?
-        .ok_or_else(|| ApiError::precondition_required("organization required"))
+    if let Some(found) = in_path(ctx).await? {
+        return Ok(found);
+    }
+    let key = ctx.req.param("org")?;
+    ctx.own_organization(key)?;
+    Err(ApiError::missing(key))
 }
 
 /// As [`known_in_path`]; *own* callers must belong to it.

@@ -66,7 +66,17 @@ pub async fn of_member(
         .of::<OrganizationProfile>()
         .find_one(about(organization, account))
         .await?
-        .ok_or_else(|| ApiError::not_found(""))
+        .ok_or_else(none_kept)
+}
+
+/// What is answered of a profile that there is not.
+pub fn none_kept() -> ApiError {
+    ApiError::not_found("")
+}
+
+/// As [`none_kept`], to those who ask for something to be done with it.
+pub fn nothing_to_control() -> ApiError {
+    ApiError::bad_request("The organization keeps no profile of this account")
 }
 
 /// The profile with that id, or else of that account, or else with that external id.
@@ -265,9 +275,7 @@ pub async fn control(
             },
         )
         .await?
-        .ok_or_else(|| {
-            ApiError::bad_request("The organization keeps no profile of this account")
-        })?;
+        .ok_or_else(nothing_to_control)?;
     let mut out = json!({ "orgProfileId": stored.id, "request": request, "verified": true });
     if let Some(date) = date {
         out["date"] = json!(date);

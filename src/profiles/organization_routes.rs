@@ -59,14 +59,16 @@ async fn list(ctx: Ctx) -> ApiResult<Reply> {
 async fn read(mut ctx: Ctx) -> ApiResult<Reply> {
     let key = ctx.req.param("id")?.to_owned();
     let found = if is_about_caller(&ctx, &key) {
-        let organization = rules::known_in_path(&ctx).await?;
+        // to those who are not in it, it is as one that does not exist
+        let organization = rules::in_path(&ctx).await?;
+        let organization = organization.ok_or_else(of_organization::none_kept)?;
         of_organization::of_member(&ctx.app, &organization, &key).await?
     } else {
         enforce::may(&mut ctx, &["orgUserProfile"])?;
         let organization = rules::own_in_path(&ctx).await?;
         of_organization::find(&ctx.app, &organization, &key)
             .await?
-            .ok_or_else(|| ApiError::not_found(""))?
+            .ok_or_else(of_organization::none_kept)?
     };
     reply::ok(TYPE, patching::public(&found))
 }
@@ -101,7 +103,8 @@ async fn kept_about(ctx: Ctx) -> ApiResult<Reply> {
 
 async fn control(mut ctx: Ctx) -> ApiResult<Reply> {
     let account = ctx.id_or_me()?;
-    if !is_about_caller(&ctx, &account) {
+    let own = is_about_caller(&ctx, &account);
+    if !own {
         enforce::may(&mut ctx, &["accounts"])?;
         ctx.own_record(&account)?;
     }
@@ -110,7 +113,11 @@ async fn control(mut ctx: Ctx) -> ApiResult<Reply> {
         .get("request")
         .and_then(Json::as_str)
         .ok_or_else(|| ApiError::unprocessable("request is required: remove or remain"))?;
-    let organization = rules::known_in_path(&ctx).await?;
+    let organization = match rules::in_path(&ctx).await? {
+        Some(found) => found,
+        None if own => return Err(of_organization::nothing_to_control()),
+        None => return Err(ApiError::missing(ctx.req.param("org")?)),
+    };
     let out = of_organization::control(&ctx.app, &organization, &account, request).await?;
     reply::ok(TYPE, out)
 }

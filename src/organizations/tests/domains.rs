@@ -131,7 +131,7 @@ async fn domains_stay_within_their_organization_and_its_products() {
             json!({ "name": "D" })
         )
         .await,
-        400
+        404
     );
     let swapped = replace("/associatedOrgProducts", json!(["shop"]));
     let administrative = "organizations/a/domains/a-d";

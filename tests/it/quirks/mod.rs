@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod groups;
 mod keys;
+mod organizations;
 
 use crate::server::{Server, Store};
 
