@@ -5,6 +5,7 @@
 
 mod callers;
 mod probes;
+mod special;
 mod stock;
 mod table;
 mod variants;
