@@ -44,10 +44,11 @@
 
   const ask = async (extra, refusal) => {
     const { status, data } = await post(instructions, authorization, { state, svg: true, ...extra });
+    // a passkey is asked for once; this stands for it
+    if (data && data.passkeyToken) authorization = `Bearer ${data.passkeyToken}`;
     if (status === 200) return show(data);
     if (status === 202) {
       more = data.token;
-      if (data.passkeyToken) authorization = `Bearer ${data.passkeyToken}`;
       return step("more");
     }
     if (status === 401) return say(refusal);

@@ -114,27 +114,35 @@ async fn begin(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Reply> {
         "uri": format!("{origin}/api/{}/mfa/safe-recovery", tenant.id()),
         "requestInstructions": "Send POST to the uri with this token as bearer and the same state, and email or device as selection. Then ask for instructions again, with the selection as method and what it yields: code for email, providerKey for device. Or at once with recovery as method and one of the account's recovery codes as code.",
     });
-    // the passkey is used up, and the second request has to come from the same person
+    if let Some(lasting) = lasting(ctx, account, state).await? {
+        data["passkeyToken"] = lasting.into();
+    }
+    let reply = reply::envelope(StatusCode::ACCEPTED, "DEVICE RECOVERY", data)?;
+    Ok(reply::no_store(reply))
+}
+
+/// What stands for the passkey of the request: it is used up, and the requests that follow have to
+/// come from the same person.
+async fn lasting(ctx: &Ctx, account: &Account, state: &str) -> ApiResult<Option<String>> {
     let passkey = ctx
         .req
         .json()
         .pointer("/passkey/credential")
         .is_some_and(|c| !c.is_null());
-    if passkey && ctx.caller.iat().is_none() && ctx.req.authorization().is_none() {
-        let new = NewIat {
-            group: tenant.id().to_owned(),
-            life: PASSKEY_LIFE,
-            strong: true,
-            sub: Some(account.id.clone()),
-            email: Some(account.email.clone()),
-            state: Some(state.to_owned()),
-            ..NewIat::default()
-        };
-        let proved = tokens::mint(app, records::Purpose::StepUp, new).await?;
-        data["passkeyToken"] = proved.id.into();
+    if !passkey || ctx.caller.iat().is_some() || ctx.req.authorization().is_some() {
+        return Ok(None);
     }
-    let reply = reply::envelope(StatusCode::ACCEPTED, "DEVICE RECOVERY", data)?;
-    Ok(reply::no_store(reply))
+    let new = NewIat {
+        group: ctx.group_id()?.to_owned(),
+        life: PASSKEY_LIFE,
+        strong: true,
+        sub: Some(account.id.clone()),
+        email: Some(account.email.clone()),
+        state: Some(state.to_owned()),
+        ..NewIat::default()
+    };
+    let proved = tokens::mint(&ctx.app, records::Purpose::StepUp, new).await?;
+    Ok(Some(proved.id))
 }
 
 /// Is there the proof that the method stands for? It is used up.
@@ -209,8 +217,12 @@ pub async fn enable(app: &App, account: &str) -> ApiResult<()> {
 async fn bind(ctx: &Ctx, account: &Account, provider: &dyn Provider) -> ApiResult<Reply> {
     let app = &ctx.app;
     let mut data = prepare(app, account, provider).await?;
-    // others switch it on themselves, once a device has shown that it works
-    if !provider.proves_devices() {
+    if provider.proves_devices() {
+        // switched on once the device has shown that it works
+        if let Some(lasting) = lasting(ctx, account, state(ctx)?).await? {
+            data.insert("passkeyToken".to_owned(), lasting.into());
+        }
+    } else {
         enable(app, &account.id).await?;
     }
     let drawn = ctx.req.json().get("svg").and_then(Json::as_bool) == Some(true);

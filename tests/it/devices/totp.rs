@@ -8,6 +8,7 @@ use ueauth_actors::{Clock, SystemClock};
 use super::{api, ask, asked, challenge, global, has_mfa, instructions, set_mfa, state, tenant};
 use crate::answer::{Answer, send, to};
 use crate::flow::text;
+use crate::passkeys;
 use crate::server::Server;
 use crate::tenant::Tenant;
 
@@ -79,6 +80,31 @@ on_both_stores! {
         assert_eq!(state(&server, &tenant, &second, "s-3").await, "pending", "the code is used up");
         enter(&server, &tenant, &second, "s-3", &app.generate(time + STEP).to_string()).await.expect(204);
         assert_eq!(state(&server, &tenant, &second, "s-3").await, "approved");
+    }
+
+    /// A passkey is asked for once, and proves to the end whose app it is.
+    async fn a_passkey_sets_an_app_up(server: Server) {
+        let tenant = tenant(&server, "totp", json!({})).await;
+        passkeys::switch_on(&server, &tenant.root_token).await;
+        passkeys::allow(&server, &tenant).await;
+        let mut device = passkeys::Authenticator::new();
+        passkeys::enrol(&server, &tenant, &tenant.user, &mut device).await;
+        let begun = passkeys::begin(&server, &tenant, &tenant.user.email).await.expect(200).json();
+        let begun = &begun["data"];
+        let credential = device.get(&server.url, &begun["assertionOptions"]);
+        let passkey = json!({"accountId": begun["accountId"], "credential": credential});
+        let request = to(&server, Method::POST, &api(&tenant, "mfa/instructions"));
+        let made = send(request.json(&json!({"state": "s", "passkey": passkey}))).await.expect(200);
+        let lasting = text(&made.json()["data"]["passkeyToken"]).to_owned();
+        let code = app(&made).generate(now()).to_string();
+        for (state, status) in [("other", 401), ("s", 204)] {
+            assert!(!has_mfa(&server, &tenant).await);
+            let request = to(&server, Method::POST, &api(&tenant, "mfa/proof")).bearer_auth(&lasting);
+            send(request.json(&json!({"state": state, "code": code}))).await.expect(status);
+        }
+        assert!(has_mfa(&server, &tenant).await);
+        let again = instructions(&server, &tenant, &tenant.user).await.expect(202).json();
+        assert!(again["data"]["passkeyToken"].is_null(), "a password is sent each time");
     }
 
     /// The account has a second factor once a code has shown that the app has the secret.
