@@ -5,6 +5,7 @@
 //! does not either, so the two cannot drift apart.
 
 mod check;
+mod readers;
 mod sections;
 mod smtp;
 mod sources;
