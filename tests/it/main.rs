@@ -74,6 +74,7 @@ mod routes;
 mod server;
 mod sign_in;
 mod skip;
+mod soak;
 mod sockets;
 mod statistics;
 mod takeover;

@@ -84,6 +84,11 @@ impl Provider {
         json!({ "id": id, "interactionDetails": state.asked[id], "action": button })
     }
 
+    /// As if it had been told to ask this.
+    pub fn asks(&self, id: &str, details: Value) {
+        self.state().asked.insert(id.to_owned(), details);
+    }
+
     pub fn has_devices(&self, ids: &[&str]) {
         self.state().devices = ids.iter().map(|id| json!({ "id": id })).collect();
     }

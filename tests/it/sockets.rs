@@ -87,7 +87,7 @@ impl Mute {
     }
 }
 
-async fn all(socket: &mut Socket) -> Vec<String> {
+pub async fn all(socket: &mut Socket) -> Vec<String> {
     let mut said = Vec::new();
     while said.last().is_none_or(|last| last != "end") {
         said.push(hear(socket).await);
