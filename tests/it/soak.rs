@@ -46,7 +46,8 @@ impl Asked {
         )
     }
 
-    fn stored(self, group: &str, deadline: i64) -> StoredChallenge {
+    /// Known for longer than anybody asks.
+    fn stored(self, group: &str, deadline: i64, keep_until: i64) -> StoredChallenge {
         let (id, now) = (self.id(), SystemClock.now());
         let challenge = Challenge {
             id: id.clone(),
@@ -54,7 +55,7 @@ impl Asked {
             state: State::Pending,
             created_at: now,
             deadline,
-            keep_until: deadline + 600_000,
+            keep_until,
             decided_at: None,
             decided_by: None,
             data: json!({}),
@@ -69,7 +70,7 @@ impl Asked {
             transaction_data: None,
             state: Some("pending".to_owned()),
             challenge: Some(serde_json::to_string(&challenge).expect("JSON")),
-            expires_at: Some(Date::from_millis(challenge.keep_until)),
+            expires_at: Some(Date::from_millis(keep_until)),
             revision: None,
             delivery: None,
             version: 0,
@@ -187,10 +188,14 @@ async fn nothing_is_left_of_those_who_came_and_went() {
     let challenges = seconds * EACH;
     behind_its_back(&mut scene.server, async |store: &Documents| {
         let now = SystemClock.now();
+        let after = |ms: u64| now + i64::try_from(ms).expect("a time");
         let documents: Vec<_> = (0..challenges)
             .map(|number| {
-                let life = i64::try_from(below(seconds * 1_000)).expect("a time");
-                Asked(number).stored(&group, now + life)
+                let (deadline, end) = (
+                    after(below(seconds * 1_000)),
+                    after(seconds * 1_000 + 300_000),
+                );
+                Asked(number).stored(&group, deadline, end)
             })
             .collect();
         store.of().insert_many(&documents).await.expect("documents");
