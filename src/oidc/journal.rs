@@ -28,7 +28,10 @@ impl From<StoreError> for JournalError {
         match e {
             StoreError::Duplicate { .. } => Self::Exists,
             StoreError::Decode { .. } => Self::Corrupt(e.to_string()),
-            other => Self::Unavailable(other.to_string()),
+            other => {
+                let why = std::error::Error::source(&other).map(|s| format!(": {s}"));
+                Self::Unavailable(format!("{other}{}", why.unwrap_or_default()))
+            }
         }
     }
 }

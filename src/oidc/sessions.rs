@@ -19,7 +19,10 @@ impl From<ActorError> for ApiError {
     fn from(e: ActorError) -> Self {
         match e {
             ActorError::Busy { retry_after_secs } => ApiError::busy(retry_after_secs),
-            other if other.is_retryable() => ApiError::busy(1),
+            other if other.is_retryable() => {
+                tracing::warn!(cause = %other, "what an actor keeps can not be used now");
+                ApiError::busy(1)
+            }
             // removed or renamed by a request of another tab; the next one finds out which
             ActorError::NotFound => ApiError::busy(1),
             other => ApiError::internal(other),

@@ -27,10 +27,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def start(binary, folder, log):
+def start(binary, folder, log, store):
     description = json.loads((ROOT / "tests/server.json").read_text())
     port = free_port()
-    store = f"sqlite:{folder}/ueauth.db"
+    store = store or f"sqlite:{folder}/ueauth.db"
 
     def fill(text):
         return text.replace("{port}", str(port)).replace("{store}", store)
@@ -43,7 +43,7 @@ def start(binary, folder, log):
     return process, f"http://localhost:{port}"
 
 
-def record(programs, binary, out, only):
+def record(programs, binary, out, only, store):
     """Drives a fresh server through the scenarios. Answers whether it lived to the end."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "new").mkdir(parents=True)
@@ -51,7 +51,7 @@ def record(programs, binary, out, only):
     if only:
         command += ["--only", only]
     with tempfile.TemporaryDirectory(prefix="ueauth-diff-") as folder, open(out / "server.log", "wb") as log:
-        server, command[2] = start(binary, folder, log)
+        server, command[2] = start(binary, folder, log, store)
         try:
             subprocess.run(command, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, check=False)
             return server.poll() is None
@@ -110,6 +110,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--shared", default=ROOT.parent / "shared", type=pathlib.Path, help="where the recordings are")
     a.add_argument("--bin", default=os.environ.get("UEAUTH_BIN", ROOT / "target/debug/ueauth"), help="the server")
+    a.add_argument("--store", help="an empty database, such as mongodb://localhost:27017/diff; else a new file")
     a.add_argument("--only", help="comma-separated numbers of scenarios; 01 is always included")
     a.add_argument("--compare-only", action="store_true", help="do not record again")
     o = a.parse_args()
@@ -118,7 +119,7 @@ def main():
     if not programs.is_dir():
         print(f"diff: there are no recordings at {programs}; nothing to compare with")
         return 0
-    alive = o.compare_only or record(programs, str(o.bin), out, o.only)
+    alive = o.compare_only or record(programs, str(o.bin), out, o.only, o.store)
     different, totals = compare(programs, out)
     wanted = {"01", *o.only.split(",")} if o.only else None
     listed = not_yet()

@@ -58,7 +58,7 @@ impl Mongo {
         let ferret = build.contains_key("ferretdbVersion");
         if ferret {
             tracing::warn!(
-                "FerretDB 1 does not write conditionally in one step; run a single node with it"
+                "FerretDB 1 does not write conditionally in one step and takes no names with dots: run a single node with it, and no clients that ask for resources"
             );
         }
         let mut engine = Self {
