@@ -78,15 +78,7 @@ pub async fn configuration(ctx: Ctx) -> ApiResult<Reply> {
     );
     add(
         "response_types_supported",
-        json!([
-            "code id_token token",
-            "code id_token",
-            "code token",
-            "code",
-            "id_token token",
-            "id_token",
-            "none"
-        ]),
+        json!(crate::oidc::metadata::RESPONSE_TYPES),
     );
     add(
         "scopes_supported",

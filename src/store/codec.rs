@@ -180,7 +180,8 @@ fn merge_array(
     Ok(merged)
 }
 
-fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
+/// Are they the same to the bit?
+pub(super) fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
     match (left, right) {
         (RawBsonRef::Document(left), RawBsonRef::Document(right)) => {
             left.as_bytes() == right.as_bytes()

@@ -8,19 +8,10 @@ use crate::gate::Ctx;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::jose::Alg;
+use crate::oidc::metadata::RESPONSE_TYPES;
 use crate::oidc::params::Params;
 use crate::oidc::respond::Target;
 use crate::oidc::{acr, scopes};
-
-const RESPONSE_TYPES: &[&str] = &[
-    "code id_token token",
-    "code id_token",
-    "code token",
-    "code",
-    "id_token token",
-    "id_token",
-    "none",
-];
 
 fn refuse<T>(code: &'static str, description: impl Into<String>) -> Check<T> {
     Err(Refusal {

@@ -131,11 +131,7 @@ pub(super) async fn refresh_token(
     if old.consumed == 0 && must_rotate(client, old, now) {
         current = rotate(ctx, tenant, &stored).await?;
     }
-    let gty = if old.gty.ends_with(" refresh_token") {
-        old.gty.clone()
-    } else {
-        format!("{} refresh_token", old.gty)
-    };
+    let gty = refreshed(&old.gty);
     let new = NewToken {
         tenant,
         client,
@@ -173,6 +169,15 @@ pub(super) async fn refresh_token(
     )
 }
 
+/// The grant type of what comes of a refresh token.
+fn refreshed(gty: &str) -> String {
+    if gty.ends_with(" refresh_token") {
+        gty.to_owned()
+    } else {
+        format!("{gty} refresh_token")
+    }
+}
+
 /// Public clients always; others once most of the token's life is over; very old chains never.
 fn must_rotate(client: &Client, token: &RefreshToken, now: i64) -> bool {
     if now - token.iiat >= LONGEST_CHAIN {
@@ -190,17 +195,12 @@ async fn rotate(ctx: &Ctx, tenant: &Tenant, stored: &Record<RefreshToken>) -> Ap
     let tokens = ctx.app.store.of::<Record<RefreshToken>>();
     let id = ctx.app.random.token43();
     let old = &stored.payload;
-    let gty = if old.gty.ends_with(" refresh_token") {
-        old.gty.clone()
-    } else {
-        format!("{} refresh_token", old.gty)
-    };
     let exp = now.saturating_add(tenant.ttl.refresh_token);
     let payload = RefreshToken {
         iat: now,
         exp,
         jti: id.clone(),
-        gty,
+        gty: refreshed(&old.gty),
         rotations: Some(old.rotations.unwrap_or(0).saturating_add(1)),
         consumed: 0,
         successor: None,

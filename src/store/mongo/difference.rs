@@ -2,6 +2,8 @@
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
+use crate::store::codec::same;
+
 /// Old values in the condition of a change count towards the size limit of a command.
 const MAX_COMPARED: usize = 4 * 1024 * 1024;
 
@@ -70,16 +72,5 @@ impl Difference {
         };
         self.unchanged.insert(name, condition);
         Ok(())
-    }
-}
-
-fn same(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> bool {
-    match (left, right) {
-        (RawBsonRef::Document(left), RawBsonRef::Document(right)) => {
-            left.as_bytes() == right.as_bytes()
-        }
-        (RawBsonRef::Array(left), RawBsonRef::Array(right)) => left.as_bytes() == right.as_bytes(),
-        (RawBsonRef::Double(left), RawBsonRef::Double(right)) => left.to_bits() == right.to_bits(),
-        (left, right) => left == right,
     }
 }
