@@ -48,9 +48,22 @@ pub fn after(app: &App, pause: Duration) -> Date {
     Date::from_millis(app.ms_after(pause))
 }
 
-/// When whoever has taken one on, to be done with it in that time, may be thought dead.
-pub fn lease(app: &App, patience: Duration) -> Date {
-    after(app, patience.saturating_add(Duration::from_secs(1)))
+/// How long one attempt may take: several exchanges with a mail server.
+pub fn patience(app: &App) -> Duration {
+    Duration::from_secs(app.settings.outgoing.timeout_seconds.get()).saturating_mul(2)
+}
+
+/// When whoever has taken one on now may be thought dead.
+pub fn lease(app: &App) -> Date {
+    after(app, patience(app).saturating_add(Duration::from_secs(1)))
+}
+
+/// The pause after so many times: `factor` times as long after each, up to the longest; who begins
+/// with a longer one gets that.
+pub fn growing(first: Duration, factor: u32, times: i64, longest: Duration) -> Duration {
+    let before = u32::try_from(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = first.saturating_mul(factor.saturating_pow(before));
+    pause.min(longest.max(first))
 }
 
 /// Those that are due.
@@ -58,12 +71,9 @@ pub fn due(app: &App) -> Filter {
     lte("delivery.nextAt", app.date())
 }
 
-/// Takes a document on until `lease` if it is still due; of several servers one does.
-pub async fn take_on<T: Outbound>(
-    app: &App,
-    id: &str,
-    lease: Date,
-) -> Result<Option<T>, StoreError> {
+/// Takes a document on, for as long as an attempt may take, if it is still due; of several servers one does.
+pub async fn take_on<T: Outbound>(app: &App, id: &str) -> Result<Option<T>, StoreError> {
+    let lease = lease(app);
     app.store
         .of::<T>()
         .update_where(and([eq("_id", id), due(app)]), |it: &mut T| {

@@ -19,7 +19,6 @@ use ueauth::groups::AuthGroup;
 use ueauth::jose::generate_group_keys;
 use ueauth::organizations::Organization;
 use ueauth::plugins::Plugins;
-use ueauth::store::{Date, Object};
 use ueauth_actors::{Challenge, ChallengeId, Clock, State, SystemClock};
 
 use crate::drive::processor_time;
@@ -74,7 +73,7 @@ impl Asked {
         let (deadline, keep_until) = (now + LIFE, now + LIFE);
         let id = ChallengeId::new(self.key(), self.account(), self.uid());
         let challenge = Challenge {
-            id: id.clone(),
+            id,
             purpose: "custom".to_owned(),
             state: State::Pending,
             created_at: now,
@@ -84,22 +83,7 @@ impl Asked {
             decided_by: None,
             data: json!({}),
         };
-        StoredChallenge {
-            id: id.to_record_id(),
-            created_at: Date::from_millis(now),
-            uid: self.uid(),
-            provider_key: self.key(),
-            auth_group: self.group(),
-            account_id: self.account(),
-            transaction_data: None,
-            state: Some("pending".to_owned()),
-            challenge: Some(serde_json::to_string(&challenge).expect("JSON")),
-            expires_at: Some(Date::from_millis(keep_until)),
-            revision: None,
-            delivery: None,
-            version: 0,
-            extra: Object::default(),
-        }
+        StoredChallenge::of(&self.group(), &challenge, Some(keep_until)).expect("JSON")
     }
 
     /// What a device says, and the provider says too.

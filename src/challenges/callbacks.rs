@@ -14,7 +14,7 @@ use ueauth_actors::{Challenge, State};
 use crate::app::App;
 use crate::challenges::answers::CUSTOM;
 use crate::challenges::model::StoredChallenge;
-use crate::deliveries::{self, Delivery, QUEUED};
+use crate::deliveries::{self, Delivery, QUEUED, growing};
 use crate::outgoing::{Call, CallError};
 use crate::slots::Place;
 use crate::store::{Date, Order, Query, StoreError, and, any_of, not};
@@ -73,9 +73,7 @@ pub async fn report(app: &App, place: &Place, id: &str) -> Result<(), StoreError
 
 /// One attempt, if it is due; when the next one is, if there is to be any.
 async fn attempt(app: &App, id: &str) -> Result<Option<Date>, StoreError> {
-    let patience = Duration::from_secs(app.settings.outgoing.timeout_seconds.get());
-    let lease = deliveries::lease(app, patience.saturating_mul(2));
-    let taken = deliveries::take_on::<StoredChallenge>(app, id, lease).await?;
+    let taken = deliveries::take_on::<StoredChallenge>(app, id).await?;
     let Some(stored) = taken else {
         return Ok(None);
     };
@@ -88,7 +86,10 @@ async fn attempt(app: &App, id: &str) -> Result<Option<Date>, StoreError> {
         Err(cause) => {
             let next = |d: &Delivery| {
                 let again = !cause.is_final() && d.attempts < ATTEMPTS;
-                again.then(|| deliveries::after(app, pause(d.attempts)))
+                again.then(|| {
+                    let pause = growing(FIRST_PAUSE, 4, d.attempts, Duration::MAX);
+                    deliveries::after(app, pause)
+                })
             };
             tracing::warn!(id, %cause, "an answer was not reported");
             deliveries::failed::<StoredChallenge>(app, id, &cause.to_string(), next).await
@@ -105,11 +106,6 @@ async fn accepted(app: &App, id: &str) -> Result<(), StoreError> {
         })
         .await?;
     Ok(())
-}
-
-fn pause(attempts: i64) -> Duration {
-    let before = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(before))
 }
 
 /// Takes up reports that are due and that nobody is about: those of servers that were killed, and

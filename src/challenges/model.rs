@@ -1,8 +1,9 @@
 //! The stored challenge and the stored state of a device or passkey flow.
 
 use serde::{Deserialize, Serialize};
-use ueauth_actors::Challenge;
+use ueauth_actors::{Challenge, State};
 
+use crate::challenges::callbacks;
 use crate::deliveries::{Delivery, Outbound};
 use crate::store::{Collection, Date, Document, Expiry, Index, Object};
 
@@ -63,6 +64,36 @@ impl Document for StoredChallenge {
 }
 
 impl StoredChallenge {
+    /// A challenge as it is stored until then (ms); never changed yet.
+    pub fn of(group: &str, it: &Challenge, until: Option<i64>) -> serde_json::Result<Self> {
+        let report = callbacks::begun(it);
+        let answered = it.decided_at.filter(|_| report.is_some());
+        Ok(Self {
+            id: it.id.to_record_id(),
+            created_at: Date::from_millis(answered.unwrap_or(it.created_at)),
+            uid: it.id.uid.clone(),
+            provider_key: it.id.key.clone(),
+            auth_group: group.to_owned(),
+            account_id: it.id.account.clone(),
+            transaction_data: Object::from_json(&it.data),
+            // systems that share the store know no state for "too late"
+            state: Some(
+                match it.state {
+                    State::Pending => "pending",
+                    State::Approved => "approved",
+                    State::Denied | State::Expired => "denied",
+                }
+                .to_owned(),
+            ),
+            challenge: Some(serde_json::to_string(it)?),
+            expires_at: until.map(Date::from_millis),
+            revision: None,
+            delivery: report,
+            version: 0,
+            extra: Object::default(),
+        })
+    }
+
     /// The challenge as the keeper knows it; none if another system wrote it.
     pub fn kept(&self) -> Option<Challenge> {
         serde_json::from_str(self.challenge.as_deref()?).ok()

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use ueauth_actors::{Challenge, State};
 
-use crate::accounts::rules::of_account;
 use crate::app::App;
 use crate::challenges::sending::{Purpose, SUPERSEDED};
+use crate::deliveries::growing;
 use crate::oidc::replay;
-use crate::store::{Collection, Date, Document, Expiry, Index, Object, StoreError};
+use crate::store::{Collection, Date, Document, Expiry, Object, StoreError};
 
 pub static PAUSES: Collection = Collection {
     name: "challenge_pauses",
-    indexes: &[Index::plain(&["authGroup", "accountId"])],
+    indexes: &[],
     expiry: &[Expiry::at("expiresAt")],
 };
 
@@ -105,15 +105,13 @@ pub async fn heard(app: &App, group: &str, challenge: &Challenge) -> Result<(), 
 
 /// Twice as long after each denial.
 fn length(first: u64, longest: u64, denials: i64) -> Duration {
-    let doublings = u32::try_from(denials.saturating_sub(1)).unwrap_or(u32::MAX);
-    let seconds = first.saturating_mul(2_u64.saturating_pow(doublings));
-    Duration::from_secs(seconds.min(longest.max(first)))
+    let (first, longest) = (Duration::from_secs(first), Duration::from_secs(longest));
+    growing(first, 2, denials, longest)
 }
 
 /// Forgets what an account has denied.
 pub async fn forget(app: &App, group: &str, account: &str) -> Result<(), StoreError> {
-    let pauses = app.store.of::<Pause>();
-    pauses.delete_many(of_account(group, account)).await?;
+    app.store.of::<Pause>().delete(&id(group, account)).await?;
     Ok(())
 }
 

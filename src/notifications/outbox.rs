@@ -8,29 +8,20 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
-use crate::deliveries::{self, Delivery, QUEUED, after};
+use crate::deliveries::{self, Delivery, QUEUED, after, growing, lease, patience};
 use crate::http::error::ApiResult;
 use crate::notifications::Notification;
 use crate::notifications::delivery::{DeliveryError, deliverer};
 use crate::store::{Date, Order, Query, StoreError, and, eq};
 
-/// Longest pause (s) between two attempts.
-const LONGEST: u32 = 3600;
+/// Longest pause between two attempts.
+const LONGEST: Duration = Duration::from_hours(1);
 /// Messages that are looked for at a time, and handed over at the same time.
 const BATCH: u64 = 50;
 const AT_ONCE: usize = 4;
 
 /// Messages handed over beside requests; more wait in the store until they are due.
 static SLOTS: Semaphore = Semaphore::const_new(32);
-
-/// How long one attempt may take: several exchanges with a mail server.
-fn patience(app: &App) -> Duration {
-    Duration::from_secs(app.settings.outgoing.timeout_seconds.get()).saturating_mul(2)
-}
-
-fn lease(app: &App) -> Date {
-    deliveries::lease(app, patience(app))
-}
 
 /// What a new message carries while its first attempt is under way.
 pub fn begun(app: &App, good_for: Option<i64>) -> Delivery {
@@ -100,9 +91,7 @@ pub async fn failed(app: &App, id: &str, cause: &DeliveryError) -> Result<(), St
 
 /// Twice as long after each attempt.
 fn pause(first: u32, attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    let seconds = first.saturating_mul(2_u32.saturating_pow(doublings.min(31)));
-    Duration::from_secs(u64::from(seconds.min(LONGEST.max(first))))
+    growing(Duration::from_secs(first.into()), 2, attempts, LONGEST)
 }
 
 /// Hands new messages over beside the request, in their order.
@@ -147,7 +136,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
 }
 
 async fn one(app: &App, id: &str) -> Result<(), StoreError> {
-    let taken = deliveries::take_on::<Notification>(app, id, lease(app)).await?;
+    let taken = deliveries::take_on::<Notification>(app, id).await?;
     let Some(it) = taken else {
         return Ok(());
     };

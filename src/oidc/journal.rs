@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ueauth_actors::{
-    Challenge, ChallengeId, Journal, JournalError, Record as Item, State, Version,
-};
+use ueauth_actors::{Challenge, ChallengeId, Journal, JournalError, Record as Item, Version};
 
-use crate::challenges::callbacks;
 use crate::challenges::model::StoredChallenge;
 use crate::oidc::records::{Interaction, Record, Session};
 use crate::store::{Date, Docs, Document, Filter, Object, Store, StoreError, Value, and, eq};
@@ -127,37 +124,8 @@ stored_record!(Interaction, |_| Vec::new(), |_| None);
 impl Stored for Challenge {
     type Doc = StoredChallenge;
     fn to_doc(group: &str, item: &Item<Self>) -> Result<Self::Doc, JournalError> {
-        let text = serde_json::to_string(&*item.value)
-            .map_err(|e| JournalError::Corrupt(e.to_string()))?;
-        let challenge = &*item.value;
-        let id = ChallengeId::from_record_id(&item.id)
-            .ok_or_else(|| JournalError::Corrupt("challenge id".to_owned()))?;
-        let report = callbacks::begun(challenge);
-        let answered = challenge.decided_at.filter(|_| report.is_some());
-        Ok(StoredChallenge {
-            id: item.id.clone(),
-            created_at: Date::from_millis(answered.unwrap_or(challenge.created_at)),
-            uid: id.uid.clone(),
-            provider_key: id.key.clone(),
-            auth_group: group.to_owned(),
-            account_id: id.account.clone(),
-            transaction_data: Object::from_json(&challenge.data),
-            // systems that share the store know no state for "too late"
-            state: Some(
-                match challenge.state {
-                    State::Pending => "pending",
-                    State::Approved => "approved",
-                    State::Denied | State::Expired => "denied",
-                }
-                .to_owned(),
-            ),
-            challenge: Some(text),
-            expires_at: item.deadline.map(Date::from_millis),
-            revision: None,
-            delivery: report,
-            version: 0,
-            extra: Object::default(),
-        })
+        StoredChallenge::of(group, &item.value, item.deadline)
+            .map_err(|e| JournalError::Corrupt(e.to_string()))
     }
     fn from_doc(doc: Self::Doc) -> Result<Item<Self>, JournalError> {
         let text = doc

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use ueauth::challenges::model::StoredChallenge;
-use ueauth::store::{Date, Object, Store as Documents};
+use ueauth::store::Store as Documents;
 use ueauth_actors::{Challenge, ChallengeId, Clock, State, SystemClock};
 
 use crate::answer::{send, to};
@@ -50,7 +50,7 @@ impl Asked {
     fn stored(self, group: &str, deadline: i64, keep_until: i64) -> StoredChallenge {
         let (id, now) = (self.id(), SystemClock.now());
         let challenge = Challenge {
-            id: id.clone(),
+            id,
             purpose: "custom".to_owned(),
             state: State::Pending,
             created_at: now,
@@ -60,22 +60,7 @@ impl Asked {
             decided_by: None,
             data: json!({}),
         };
-        StoredChallenge {
-            id: id.to_record_id(),
-            created_at: Date::from_millis(now),
-            uid: id.uid.clone(),
-            provider_key: id.key.clone(),
-            auth_group: group.to_owned(),
-            account_id: id.account.clone(),
-            transaction_data: None,
-            state: Some("pending".to_owned()),
-            challenge: Some(serde_json::to_string(&challenge).expect("JSON")),
-            expires_at: Some(Date::from_millis(keep_until)),
-            revision: None,
-            delivery: None,
-            version: 0,
-            extra: Object::default(),
-        }
+        StoredChallenge::of(group, &challenge, Some(keep_until)).expect("JSON")
     }
 }
 
