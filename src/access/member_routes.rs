@@ -9,7 +9,7 @@ use crate::http::error::ApiResult;
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::messages::access_given;
 use crate::organizations::Organization;
-use crate::organizations::rules::{in_path, own_in_path};
+use crate::organizations::rules::{joined, own_in_path};
 use crate::products::Product;
 use crate::route;
 use crate::store::{Order, Query, and, any_of, eq, ne};
@@ -29,20 +29,6 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/access/my/organizations/{org}/products", [Group, Auth(BEARER), Rights, May(&["accounts"])], my_products),
     route!(PUT "/api/{group}/access/organizations/{org}/terms", [Group, Auth(BEARER), Rights, May(&["accounts"])], terms),
 ];
-
-/// The organization in the path. Callers who ask about themselves alone learn no more than of one
-/// that they are not in.
-async fn joined(
-    ctx: &Ctx,
-    alone: bool,
-    stranger: impl FnOnce(&str) -> ApiError,
-) -> ApiResult<Organization> {
-    match in_path(ctx).await? {
-        Some(found) => Ok(found),
-        None if alone => Err(stranger(ctx.req.param("org")?)),
-        None => Err(ApiError::missing(ctx.req.param("org")?)),
-    }
-}
 
 async fn define(ctx: Ctx) -> ApiResult<Reply> {
     let organization = own_in_path(&ctx).await?;

@@ -105,9 +105,7 @@ async fn operate(ctx: Ctx) -> ApiResult<Reply> {
 async fn operate_in_organization(ctx: Ctx) -> ApiResult<Reply> {
     let id = ctx.req.param("id")?;
     let organization = if ctx.caller.sub() == Some(id) {
-        // to those who are not in it, it is as one that does not exist
-        let found = organizations::rules::in_path(&ctx).await?;
-        found.ok_or_else(|| ApiError::missing(id))?
+        organizations::rules::joined(&ctx, true, |_| ApiError::missing(id)).await?
     } else {
         may_operate_on_others(&ctx)?;
         organizations::rules::own_in_path(&ctx).await?

@@ -43,9 +43,7 @@ async fn search_in(ctx: Ctx) -> ApiResult<Reply> {
 async fn read(ctx: Ctx) -> ApiResult<Reply> {
     let id = ctx.req.param("id")?;
     let organization = if ctx.caller.sub() == Some(id) {
-        // to those who are not in it, it is as one that does not exist
-        let found = rules::in_path(&ctx).await?;
-        found.ok_or_else(|| ApiError::missing(id))?
+        rules::joined(&ctx, true, |_| ApiError::missing(id)).await?
     } else {
         rules::own_in_path(&ctx).await?
     };

@@ -210,6 +210,20 @@ pub async fn own_in_path(ctx: &Ctx) -> ApiResult<Organization> {
     Ok(organization)
 }
 
+/// The organization in the path. Callers who ask about themselves alone learn no more than of one
+/// that they are not in.
+pub async fn joined(
+    ctx: &Ctx,
+    alone: bool,
+    stranger: impl FnOnce(&str) -> ApiError,
+) -> ApiResult<Organization> {
+    match in_path(ctx).await? {
+        Some(found) => Ok(found),
+        None if alone => Err(stranger(ctx.req.param("org")?)),
+        None => Err(ApiError::missing(ctx.req.param("org")?)),
+    }
+}
+
 /// Organizations of the group as list options ask for them.
 pub async fn list(
     app: &App,

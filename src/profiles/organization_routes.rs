@@ -59,9 +59,7 @@ async fn list(ctx: Ctx) -> ApiResult<Reply> {
 async fn read(mut ctx: Ctx) -> ApiResult<Reply> {
     let key = ctx.req.param("id")?.to_owned();
     let found = if is_about_caller(&ctx, &key) {
-        // to those who are not in it, it is as one that does not exist
-        let organization = rules::in_path(&ctx).await?;
-        let organization = organization.ok_or_else(of_organization::none_kept)?;
+        let organization = rules::joined(&ctx, true, |_| of_organization::none_kept()).await?;
         of_organization::of_member(&ctx.app, &organization, &key).await?
     } else {
         enforce::may(&mut ctx, &["orgUserProfile"])?;
@@ -113,11 +111,7 @@ async fn control(mut ctx: Ctx) -> ApiResult<Reply> {
         .get("request")
         .and_then(Json::as_str)
         .ok_or_else(|| ApiError::unprocessable("request is required: remove or remain"))?;
-    let organization = match rules::in_path(&ctx).await? {
-        Some(found) => found,
-        None if own => return Err(of_organization::nothing_to_control()),
-        None => return Err(ApiError::missing(ctx.req.param("org")?)),
-    };
+    let organization = rules::joined(&ctx, own, |_| of_organization::nothing_to_control()).await?;
     let out = of_organization::control(&ctx.app, &organization, &account, request).await?;
     reply::ok(TYPE, out)
 }
