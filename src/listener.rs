@@ -5,9 +5,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_codec::Framed;
 use actix_http::body::BoxBody;
-use actix_http::h1::{Codec, ExpectHandler};
+use actix_http::h1::ExpectHandler;
 use actix_http::{HttpService, Protocol, Request, Response};
 use actix_server::{GracefulShutdownSignal, Server as Running};
 use actix_service::{
@@ -18,7 +17,7 @@ use actix_web::dev::AppConfig;
 use actix_web::{App as Actix, web};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
-use crate::http::upgrade::{Wire, upgrades};
+use crate::http::upgrade::{Upgrades, Wire, upgrades};
 use crate::serve::{ServeError, Server, dispatch};
 use crate::settings::{Listen, Settings};
 
@@ -125,20 +124,7 @@ fn service<T: Wire>(
     > + 'static,
     BoxBody,
     ExpectHandler,
-    impl ServiceFactory<
-        (Request, Framed<T, Codec>),
-        Config = (),
-        Response = (),
-        Error = actix_http::Error,
-        InitError = (),
-        Future: 'static,
-        Service: Service<
-            (Request, Framed<T, Codec>),
-            Response = (),
-            Error = actix_http::Error,
-            Future: 'static,
-        > + 'static,
-    >,
+    Upgrades<T>,
 > {
     HttpService::build()
         .graceful_shutdown_signal(move || {

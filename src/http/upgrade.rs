@@ -10,6 +10,7 @@ use actix_codec::{AsyncRead, AsyncWrite, Encoder, Framed};
 use actix_http::body::{self, BodySize, BoxBody};
 use actix_http::h1::{Codec, Message};
 use actix_http::{ConnectionType, HttpMessage, Request, Response, StatusCode};
+use actix_service::boxed::{self, BoxServiceFactory};
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
 use bytes::BytesMut;
 use futures_util::future::LocalBoxFuture;
@@ -49,24 +50,12 @@ impl Handover {
     }
 }
 
+/// What serves requests for another protocol on one kind of connection.
+pub type Upgrades<T> =
+    BoxServiceFactory<(), (Request, Framed<T, Codec>), (), actix_http::Error, ()>;
+
 /// Serves requests for another protocol by the application.
-#[expect(clippy::type_complexity, reason = "services have no shorter names")]
-pub fn upgrades<T, F>(
-    application: F,
-) -> impl ServiceFactory<
-    (Request, Framed<T, Codec>),
-    Config = (),
-    Response = (),
-    Error = actix_http::Error,
-    InitError = (),
-    Future: 'static,
-    Service: Service<
-        (Request, Framed<T, Codec>),
-        Response = (),
-        Error = actix_http::Error,
-        Future: 'static,
-    > + 'static,
->
+pub fn upgrades<T, F>(application: F) -> Upgrades<T>
 where
     T: Wire,
     F: ServiceFactory<Request, Config = ()> + 'static,
@@ -76,22 +65,20 @@ where
     F::Service: 'static,
 {
     let application = Rc::new(application);
-    fn_factory(move || {
+    boxed::factory(fn_factory(move || {
         let application = Rc::clone(&application);
         async move {
             let service = application.new_service(()).await.map_err(|_| ())?;
             let service = Rc::new(service);
             Ok::<_, ()>(fn_service(move |(request, framed)| {
                 let service = Rc::clone(&service);
-                let served: LocalBoxFuture<'static, Result<(), actix_http::Error>> =
-                    Box::pin(async move {
-                        serve(&*service, request, framed).await;
-                        Ok(())
-                    });
-                served
+                async move {
+                    serve(&*service, request, framed).await;
+                    Ok(())
+                }
             }))
         }
-    })
+    }))
 }
 
 async fn serve<T, S>(service: &S, request: Request, framed: Framed<T, Codec>)

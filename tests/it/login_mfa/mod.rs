@@ -17,6 +17,13 @@ use crate::server::Server;
 use crate::tenant::Person;
 use crate::visitor::{Form, Landing, Page, Visitor};
 
+/// Settings under which one can be asked twice.
+const FEW_QUESTIONS: [(&str, &str); 3] = [
+    ("rate_limits.enabled", "true"),
+    ("rate_limits.challenges.burst", "2"),
+    ("rate_limits.challenges.per_minute", "1"),
+];
+
 /// Somebody at the sign-in page.
 struct Guest<'a> {
     scene: &'a Scene,

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{DENIED, Guest, INVALID, change, confirming, key, refused, scene, uid};
+use super::{DENIED, FEW_QUESTIONS, Guest, INVALID, change, confirming, key, refused, scene, uid};
 use crate::answer::{send, to};
 use crate::challenges::Scene;
 use crate::mailbox::Receiver;
@@ -280,12 +280,7 @@ on_both_stores! {
 /// Names are counted alike, whether or not there is somebody and whatever the provider does.
 #[tokio::test]
 async fn limits_tell_nobody_apart() {
-    let settings = [
-        ("rate_limits.enabled", "true"),
-        ("rate_limits.challenges.burst", "2"),
-        ("rate_limits.challenges.per_minute", "1"),
-    ];
-    let Some(server) = Server::start_with(Store::Embedded, &settings).await else {
+    let Some(server) = Server::start_with(Store::Embedded, &FEW_QUESTIONS).await else {
         return;
     };
     let scene = scene(server).await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{DENIED, Guest, INVALID, change, confirming, key, refused, scene, uid};
+use super::{DENIED, FEW_QUESTIONS, Guest, INVALID, change, confirming, key, refused, scene, uid};
 use crate::answer::{send, to};
 use crate::server::{Server, Store};
 use crate::visitor::Visitor;
@@ -237,12 +237,7 @@ async fn expired() {
 /// What anybody can ask of a device leaves room for those who know the password.
 #[tokio::test]
 async fn pushes_are_limited() {
-    let settings = [
-        ("rate_limits.enabled", "true"),
-        ("rate_limits.challenges.burst", "2"),
-        ("rate_limits.challenges.per_minute", "1"),
-    ];
-    let Some(server) = Server::start_with(Store::Embedded, &settings).await else {
+    let Some(server) = Server::start_with(Store::Embedded, &FEW_QUESTIONS).await else {
         return;
     };
     let scene = scene(server).await;
