@@ -8,7 +8,7 @@ use mongodb::options::IndexOptions;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::databases::{Dump, Foreign, assert_same, dump_file, recorded, run, stores_dots};
+use crate::databases::{Dump, Foreign, assert_same, dump_file, recorded, run};
 use crate::raw::recordings;
 use crate::skip::skip;
 
@@ -63,7 +63,7 @@ async fn recorded_one(embedded: bool) {
         skip("checking a database", "there is no recorded one");
         return;
     };
-    let mut collections = recorded(&folder, stores_dots());
+    let mut collections = recorded(&folder);
     collections.push(("reports".to_owned(), vec![doc! { "_id": "r" }]));
     let Some(base) = Base::new(collections.clone(), embedded).await else {
         return;

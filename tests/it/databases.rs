@@ -18,7 +18,7 @@ use crate::raw::extended;
 pub struct Foreign {
     pub address: String,
     pub database: Database,
-    _ferretdb: Option<Arc<FerretDb>>,
+    ferretdb: Option<Arc<FerretDb>>,
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -42,8 +42,27 @@ impl Foreign {
         Some(Self {
             address,
             database: client.database(&name),
-            _ferretdb: ferretdb,
+            ferretdb,
         })
+    }
+
+    /// Names as the server's own store writes them there.
+    fn written(&self, document: Members) -> Members {
+        match self.ferretdb {
+            Some(_) => renamed(document, |name| {
+                name.replace('%', "%25").replace('.', "%2E")
+            }),
+            None => document,
+        }
+    }
+
+    fn read(&self, document: Members) -> Members {
+        match self.ferretdb {
+            Some(_) => renamed(document, |name| {
+                name.replace("%2E", ".").replace("%25", "%")
+            }),
+            None => document,
+        }
     }
 
     pub async fn add(&self, collection: &str, documents: Vec<Members>) {
@@ -53,6 +72,7 @@ impl Foreign {
             return;
         }
         let target = self.database.collection::<Members>(collection);
+        let documents = documents.into_iter().map(|document| self.written(document));
         let inserted = target.insert_many(documents).await;
         inserted.unwrap_or_else(|e| panic!("{collection}: {e}"));
     }
@@ -67,11 +87,26 @@ impl Foreign {
             let documents = dump.entry(name).or_default();
             while cursor.advance().await.expect("the next") {
                 let document = cursor.deserialize_current().expect("a document");
-                note(documents, document);
+                note(documents, self.read(document));
             }
         }
         dump
     }
+}
+
+/// The document with other names at every depth.
+fn renamed(document: Members, name: fn(&str) -> String) -> Members {
+    fn value(old: Bson, name: fn(&str) -> String) -> Bson {
+        match old {
+            Bson::Document(members) => Bson::Document(renamed(members, name)),
+            Bson::Array(items) => items.into_iter().map(|item| value(item, name)).collect(),
+            other => other,
+        }
+    }
+    let members = document.into_iter();
+    members
+        .map(|(member, old)| (name(&member), value(old, name)))
+        .collect()
 }
 
 pub type Dump = BTreeMap<String, BTreeMap<String, Members>>;
@@ -129,9 +164,8 @@ pub fn assert_same(left: &Dump, right: &Dump) {
     }
 }
 
-/// The recorded collections of a database. Without `dots`, without documents that have a name with
-/// a dot in it, which MongoDB stores and FerretDB does not.
-pub fn recorded(folder: &Path, dots: bool) -> Vec<(String, Vec<Members>)> {
+/// The recorded collections of a database.
+pub fn recorded(folder: &Path) -> Vec<(String, Vec<Members>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder") {
         let file = entry.expect("a file").path();
@@ -141,28 +175,15 @@ pub fn recorded(folder: &Path, dots: bool) -> Vec<(String, Vec<Members>)> {
             continue;
         }
         let text = std::fs::read_to_string(&file).expect("the recorded collection");
-        let mut documents = extended(&text);
-        documents.retain(|document| dots || !has_dots(&Bson::Document(document.clone())));
-        found.push((name, documents));
+        found.push((name, extended(&text)));
     }
     found.sort_by(|left, right| left.0.cmp(&right.0));
     found
 }
 
-/// Whether the server used for tests stores names with dots.
-pub fn stores_dots() -> bool {
+/// Whether the server used for tests stores arrays in arrays; `FerretDB` does not.
+pub fn stores_nested_arrays() -> bool {
     std::env::var("UEAUTH_TEST_MONGODB_URI").is_ok()
-}
-
-/// Has some member a name with a dot in it?
-pub fn has_dots(value: &Bson) -> bool {
-    match value {
-        Bson::Document(members) => members
-            .iter()
-            .any(|(name, value)| name.contains('.') || has_dots(value)),
-        Bson::Array(items) => items.iter().any(has_dots),
-        _ => false,
-    }
 }
 
 /// How a command ended.

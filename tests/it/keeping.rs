@@ -7,7 +7,7 @@ use bson::{Bson, Document as Members};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::databases::{Dump, Foreign, dump_file, recorded, run, stores_dots};
+use crate::databases::{Dump, Foreign, dump_file, recorded, run};
 use crate::flow::{Flow, claims, text};
 use crate::raw::recordings;
 use crate::server::{Server, Store};
@@ -114,7 +114,7 @@ async fn keeps(store: Store) {
     let Some(foreign) = Foreign::new().await else {
         return;
     };
-    let old = Old(recorded(&folder, stores_dots()));
+    let old = Old(recorded(&folder));
     for (name, documents) in &old.0 {
         foreign.add(name, documents.clone()).await;
     }

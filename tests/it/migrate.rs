@@ -6,7 +6,7 @@ use bson::{Bson, Document as Members, doc};
 use tempfile::TempDir;
 
 use crate::databases::{
-    Dump, Foreign, Ran, assert_same, dump_file, kill_when, recorded, run, stores_dots,
+    Dump, Foreign, Ran, assert_same, dump_file, kill_when, recorded, run, stores_nested_arrays,
 };
 use crate::raw::recordings;
 use crate::server::Server;
@@ -116,7 +116,7 @@ async fn a_recorded_database_goes_there_and_back() {
     let (Some(old), Some(back)) = (Foreign::new().await, Foreign::new().await) else {
         return;
     };
-    for (name, documents) in recorded(&folder, stores_dots()) {
+    for (name, documents) in recorded(&folder) {
         old.add(&name, documents).await;
     }
     let object_id = bson::oid::ObjectId::from_bytes([3; 12]);
@@ -178,14 +178,14 @@ async fn every_type_arrives_as_it_was() {
     let Some(server) = Foreign::new().await else {
         return;
     };
-    let mut dotted = accounts(2);
-    dotted[1].insert("metadata", doc! { "a.b": 1 });
+    let mut nested = accounts(2);
+    nested[1].insert("metadata", doc! { "a.b": [[1]] });
     let from = empty_store().await;
-    fill(&from, "accounts", &dotted);
-    if stores_dots() {
+    fill(&from, "accounts", &nested);
+    if stores_nested_arrays() {
         migrate(&from.address, &server.address).expect(0);
     } else {
-        // FerretDB does not store such names: the document is named
+        // FerretDB does not store arrays in arrays: the document is named
         let refused = migrate(&from.address, &server.address).expect(2);
         let said = "does not take the document account 1 of accounts";
         assert!(refused.err.contains(said), "{}", refused.err);

@@ -196,24 +196,11 @@ fn renew(document: &mut Members) {
     }
 }
 
-/// Has some member a name with a dot in it?
-fn has_dots(value: &Bson) -> bool {
-    match value {
-        Bson::Document(members) => members
-            .iter()
-            .any(|(name, value)| name.contains('.') || has_dots(value)),
-        Bson::Array(items) => items.iter().any(has_dots),
-        _ => false,
-    }
-}
-
-async fn insert<T: Document>(store: &Documents, folder: &Path, dots: bool) {
+async fn insert<T: Document>(store: &Documents, folder: &Path) {
     let documents: Vec<_> = load(folder, T::COLLECTION.name)
         .into_iter()
-        .map(Bson::Document)
-        .filter(|document| dots || !has_dots(document))
         .map(|document| {
-            let mut document = members(document);
+            let mut document = members(Bson::Document(document));
             renew(&mut document);
             Raw::<T>::new(document)
         })
@@ -224,13 +211,11 @@ async fn insert<T: Document>(store: &Documents, folder: &Path, dots: bool) {
 
 async fn fill(address: &str, folder: &Path) {
     macro_rules! insert_all {
-        ($store:ident, $folder:ident, $dots:ident, $($name:ident: $type:ty, $version:ident;)+) => {
-            $(insert::<$type>(&$store, $folder, $dots).await;)+
+        ($store:ident, $folder:ident, $($name:ident: $type:ty, $version:ident;)+) => {
+            $(insert::<$type>(&$store, $folder).await;)+
         };
     }
-    // MongoDB stores such names, FerretDB does not
-    let dots = address.starts_with("sqlite:") || std::env::var("UEAUTH_TEST_MONGODB_URI").is_ok();
     let store = open(address).await;
-    for_document_types!(insert_all, store, folder, dots);
+    for_document_types!(insert_all, store, folder);
     store.close().await;
 }

@@ -121,7 +121,7 @@ pub struct Bench {
     pub store: Store,
     pub url: String,
     time: Arc<AtomicI64>,
-    /// The server lacks partial indexes, field names with dots, and some rarer comparisons.
+    /// The server lacks partial indexes, arrays in arrays, and some rarer comparisons.
     pub limited: bool,
     _directory: Option<TempDir>,
 }

@@ -7,6 +7,7 @@ use mongodb::{Cursor, Database};
 use super::super::bulk::{BATCH, Batch, BulkError, Depot, Found, IndexFinding, Scan, shown_id_of};
 use super::super::{Collection, StoreError, StoreOptions};
 use super::errors::{self, classify};
+use super::names::Names;
 use super::{indexes, reach};
 
 /// Holds one document while something is being moved to the database.
@@ -15,6 +16,7 @@ const NOTE: &str = "ueauth_move";
 pub struct Server {
     database: Database,
     declared: Vec<&'static Collection>,
+    names: Names,
 }
 
 /// What is noted about an unfinished move to this database.
@@ -33,11 +35,8 @@ impl Server {
         declared: &[&'static Collection],
     ) -> Result<Self, BulkError> {
         let (_, database) = reach(options).await?;
-        database
-            .run_command(doc! { "ping": 1 })
-            .await
-            .map_err(classify)?;
         Ok(Self {
+            names: Names::of(&database).await?,
             database,
             declared: declared.to_vec(),
         })
@@ -63,6 +62,23 @@ impl Server {
             found.push(cursor.deserialize_current().map_err(classify)?);
         }
         Ok(found)
+    }
+
+    /// Puts a document there whose names are as the server takes them.
+    async fn write(&self, collection: &str, document: &RawDocument) -> Result<(), BulkError> {
+        let id = document
+            .get("_id")
+            .ok()
+            .flatten()
+            .map(Bson::try_from)
+            .transpose()
+            .map_err(StoreError::engine)?;
+        self.documents(collection)
+            .replace_one(doc! { "_id": { "$eq": id } }, document.to_owned())
+            .upsert(true)
+            .await
+            .map_err(|error| Self::refusal(collection, document, error))?;
+        Ok(())
     }
 
     fn refusal(
@@ -92,11 +108,11 @@ impl Server {
 }
 
 /// A document without the store's own field where it has one.
-fn own(raw: &RawDocument, declared: bool) -> Result<RawDocumentBuf, StoreError> {
+fn own(raw: &RawDocument, declared: bool, names: Names) -> Result<RawDocumentBuf, StoreError> {
     if declared && raw.get(super::REVISION).ok().flatten().is_some() {
-        return super::incoming(raw).map(|stored| stored.document);
+        return super::incoming(raw, names).map(|stored| stored.document);
     }
-    Ok(raw.to_owned())
+    Ok(names.incoming(raw)?.unwrap_or_else(|| raw.to_owned()))
 }
 
 #[async_trait]
@@ -157,6 +173,7 @@ impl Depot for Server {
         Ok(Box::new(Pages {
             cursor,
             declared: self.is_declared(collection),
+            names: self.names,
         }))
     }
 
@@ -179,7 +196,7 @@ impl Depot for Server {
             .map_err(classify)?;
         let mut found = Vec::new();
         while cursor.advance().await.map_err(classify)? {
-            found.push(own(cursor.current(), declared)?);
+            found.push(own(cursor.current(), declared, self.names)?);
         }
         Ok(found)
     }
@@ -203,6 +220,10 @@ impl Depot for Server {
         documents: Vec<RawDocumentBuf>,
     ) -> Result<(), BulkError> {
         let target = self.documents(collection);
+        let documents: Vec<_> = documents
+            .into_iter()
+            .map(|document| Ok(self.names.outgoing(&document)?.unwrap_or(document)))
+            .collect::<Result<_, StoreError>>()?;
         let Err(error) = target.insert_many(&documents).ordered(false).await else {
             return Ok(());
         };
@@ -211,25 +232,15 @@ impl Depot for Server {
         }
         // one by one, to learn which document it is about
         for document in &documents {
-            self.replace(collection, document).await?;
+            self.write(collection, document).await?;
         }
         Ok(())
     }
 
     async fn replace(&self, collection: &str, document: &RawDocument) -> Result<(), BulkError> {
-        let id = document
-            .get("_id")
-            .ok()
-            .flatten()
-            .map(Bson::try_from)
-            .transpose()
-            .map_err(StoreError::engine)?;
-        self.documents(collection)
-            .replace_one(doc! { "_id": { "$eq": id } }, document.to_owned())
-            .upsert(true)
+        let renamed = self.names.outgoing(document)?;
+        self.write(collection, renamed.as_deref().unwrap_or(document))
             .await
-            .map_err(|error| Self::refusal(collection, document, error))?;
-        Ok(())
     }
 
     async fn note(&self) -> Result<Option<String>, BulkError> {
@@ -262,6 +273,7 @@ impl Depot for Server {
 struct Pages {
     cursor: Cursor<RawDocumentBuf>,
     declared: bool,
+    names: Names,
 }
 
 #[async_trait]
@@ -269,7 +281,7 @@ impl Scan for Pages {
     async fn next(&mut self) -> Result<Vec<RawDocumentBuf>, BulkError> {
         let mut batch = Batch::default();
         while !batch.is_full() && self.cursor.advance().await.map_err(classify)? {
-            batch.push(own(self.cursor.current(), self.declared)?);
+            batch.push(own(self.cursor.current(), self.declared, self.names)?);
         }
         Ok(batch.documents)
     }

@@ -11,6 +11,7 @@ mod difference;
 mod errors;
 mod filter;
 mod indexes;
+mod names;
 
 use std::collections::HashMap;
 
@@ -29,6 +30,7 @@ use super::{Clock, Collection, Filter, Query, StoreError, StoreOptions};
 use difference::Difference;
 use errors::{classify, duplicate_index};
 use filter::{Translation, both, ended, live};
+use names::Names;
 
 /// The field that identifies a document's state; documents outside the store do not show it.
 const REVISION: &str = "__rev";
@@ -40,6 +42,7 @@ pub struct Mongo {
     collections: HashMap<&'static str, (&'static Collection, bool)>,
     /// `FerretDB` 1 does not make conditional writes atomic, so this process writes in turn.
     turns: Option<Mutex<()>>,
+    names: Names,
 }
 
 impl Mongo {
@@ -51,14 +54,11 @@ impl Mongo {
         if bulk::note(&database).await?.is_some() {
             return Err(super::bulk::unfinished());
         }
-        let build = database
-            .run_command(doc! { "buildInfo": 1 })
-            .await
-            .map_err(classify)?;
-        let ferret = build.contains_key("ferretdbVersion");
+        let names = Names::of(&database).await?;
+        let ferret = names == Names::Encoded;
         if ferret {
             tracing::warn!(
-                "FerretDB 1 does not write conditionally in one step and takes no names with dots: run a single node with it, and no clients that ask for resources"
+                "FerretDB 1 does not write conditionally in one step: run a single node with it"
             );
         }
         let mut engine = Self {
@@ -67,6 +67,7 @@ impl Mongo {
             clock: std::sync::Arc::clone(&options.clock),
             collections: HashMap::new(),
             turns: ferret.then(Mutex::default),
+            names,
         };
         for collection in collections {
             let text = indexes::build(&engine.documents(collection), collection).await?;
@@ -241,7 +242,7 @@ async fn settings(options: &StoreOptions) -> Result<ClientOptions, StoreError> {
 }
 
 /// The document without the store's own field, and its revision; 0 if it never had one.
-fn incoming(raw: &RawDocument) -> Result<Stored, StoreError> {
+fn incoming(raw: &RawDocument, names: Names) -> Result<Stored, StoreError> {
     let mut revision = 0;
     let mut document = RawDocumentBuf::new();
     for field in raw {
@@ -252,7 +253,10 @@ fn incoming(raw: &RawDocument) -> Result<Stored, StoreError> {
             document.append(name, value);
         }
     }
-    Ok(Stored { document, revision })
+    Ok(Stored {
+        document: names.incoming(&document)?.unwrap_or(document),
+        revision,
+    })
 }
 
 fn by_id(document: &RawDocument) -> Result<Document, StoreError> {
@@ -260,9 +264,10 @@ fn by_id(document: &RawDocument) -> Result<Document, StoreError> {
     Ok(doc! { "_id": { "$eq": id } })
 }
 
-fn outgoing(mut document: RawDocumentBuf) -> RawDocumentBuf {
+fn outgoing(document: RawDocumentBuf, names: Names) -> Result<RawDocumentBuf, StoreError> {
+    let mut document = names.outgoing(&document)?.unwrap_or(document);
     document.append(bson::cstr!("__rev"), revision());
-    document
+    Ok(document)
 }
 
 fn revision() -> i64 {
@@ -278,7 +283,7 @@ impl Engine for Mongo {
             .find_one(condition)
             .await
             .map_err(classify)?;
-        found.map(|raw| incoming(&raw)).transpose()
+        found.map(|raw| incoming(&raw, self.names)).transpose()
     }
 
     async fn find(&self, of: &'static Collection, query: Query) -> Result<Vec<Stored>, StoreError> {
@@ -309,7 +314,7 @@ impl Engine for Mongo {
         let mut found = Vec::new();
         let mut skip = query.skip;
         while cursor.advance().await.map_err(classify)? {
-            let mut stored = incoming(cursor.current())?;
+            let mut stored = incoming(cursor.current(), self.names)?;
             if let Some(matcher) = &remainder {
                 if !matcher.matches(&stored.document) {
                     continue;
@@ -353,7 +358,10 @@ impl Engine for Mongo {
     ) -> Result<(), StoreError> {
         self.condition(of, &Filter::All)?;
         let target = self.documents(of);
-        let documents: Vec<_> = documents.into_iter().map(outgoing).collect();
+        let documents: Vec<_> = documents
+            .into_iter()
+            .map(|document| outgoing(document, self.names))
+            .collect::<Result<_, _>>()?;
         let _turn = self.turn().await;
         let mut rest = documents.as_slice();
         let mut again = true;
@@ -385,7 +393,7 @@ impl Engine for Mongo {
         document: RawDocumentBuf,
     ) -> Result<(), StoreError> {
         self.condition(of, &Filter::All)?;
-        let document = outgoing(document);
+        let document = outgoing(document, self.names)?;
         let target = self.documents(of);
         let _turn = self.turn().await;
         let mut tries = 0;
@@ -414,8 +422,11 @@ impl Engine for Mongo {
         of: &'static Collection,
         change: Change<'_>,
     ) -> Result<bool, StoreError> {
-        let difference =
-            Difference::between(&change.seen.document, change.new).map_err(StoreError::engine)?;
+        let seen = self.names.outgoing(&change.seen.document)?;
+        let seen = seen.as_deref().unwrap_or(&change.seen.document);
+        let new = self.names.outgoing(change.new)?;
+        let new = new.as_deref().unwrap_or(change.new);
+        let difference = Difference::between(seen, new).map_err(StoreError::engine)?;
         let mut condition = doc! { "_id": { "$eq": change.id } };
         match change.seen.revision {
             0 => condition.insert(REVISION, doc! { "$exists": false }),
@@ -428,7 +439,7 @@ impl Engine for Mongo {
         let mut tries = 0;
         loop {
             let result = if difference.whole {
-                let whole = outgoing(change.new.to_owned());
+                let whole = outgoing(change.new.to_owned(), self.names)?;
                 target.replace_one(condition.clone(), whole).await
             } else {
                 let mut set = difference.set.clone();
@@ -444,7 +455,7 @@ impl Engine for Mongo {
                 Err(error) => error,
             };
             tries += 1;
-            if let Some(error) = self.refused(of, error, change.new, tries == 1).await {
+            if let Some(error) = self.refused(of, error, new, tries == 1).await {
                 return Err(error);
             }
         }
@@ -469,7 +480,7 @@ impl Engine for Mongo {
             .await
             .map_err(classify)?;
         taken
-            .map(|raw| incoming(&raw).map(|stored| stored.document))
+            .map(|raw| incoming(&raw, self.names).map(|stored| stored.document))
             .transpose()
     }
 
