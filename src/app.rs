@@ -18,6 +18,7 @@ use crate::oidc::records::{Interaction, Session};
 use crate::plugins::rules::PluginCache;
 use crate::secrets::{HashError, HashSettings, PasswordHasher, Random, Sealer};
 use crate::settings::Settings;
+use crate::snapshots::Rules;
 use crate::store::{Collection, Date, Store, StoreError, StoreOptions};
 
 pub use crate::limits::LimitClass;
@@ -255,7 +256,15 @@ impl Parts {
             ping,
         );
         let polls = Sockets::new(limits.polls_per_address.get(), usize::MAX, ping);
-        let idle = Duration::from_secs(settings.cache.idle_seconds.get());
+        let groups = Rules {
+            capacity: usize::try_from(settings.cache.groups).unwrap_or(usize::MAX),
+            idle: Duration::from_secs(settings.cache.idle_seconds.get()),
+            max_age,
+        };
+        let clients = Rules {
+            capacity: groups.capacity.saturating_mul(4),
+            ..groups
+        };
         let announcer = Announcer(nats.clone());
         let changes = nats.as_ref().map(|bus| bus.changes());
         let app = Arc::new(Self {
@@ -265,13 +274,8 @@ impl Parts {
             bus: nats,
             listeners: std::sync::Mutex::new(listeners),
             stopping: watch::Sender::new(false),
-            tenants: Tenants::new(settings.cache.groups, idle, max_age, announcer.clone()),
-            clients: ClientCache::new(
-                settings.cache.groups.saturating_mul(4),
-                idle,
-                max_age,
-                announcer,
-            ),
+            tenants: Tenants::new(groups, &clock, announcer.clone()),
+            clients: ClientCache::new(clients, &clock, announcer),
             // rarely needed, so they can be read each time
             plugins: PluginCache::new(shared_store.then_some(Duration::ZERO)),
             limits: Limits::new(&settings.rate_limits),

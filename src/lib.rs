@@ -40,6 +40,7 @@ pub mod serve;
 pub mod settings;
 pub mod site;
 pub mod slots;
+pub mod snapshots;
 pub mod store;
 pub mod store_schema;
 pub mod takeover;

@@ -1,10 +1,8 @@
 //! Finding clients. A client of another group does not exist.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use moka::sync::Cache;
+use ueauth_actors::Clock;
 
 use crate::app::{App, Parts};
 use crate::bus::{Announcer, Changed};
@@ -15,31 +13,26 @@ use crate::http::error::{ApiResult, PageRule};
 use crate::number::Number;
 use crate::oidc::records::{Record, RegistrationAccessToken};
 use crate::products::Product;
+use crate::snapshots::{Named, Rules, Snapshots};
 use crate::store::{Filter, Object, StoreError, Value, and, any_of, eq};
+
+impl Named for Client {
+    fn name(&self) -> &str {
+        &self.id
+    }
+}
 
 /// Clients by id, until they change.
 #[derive(Debug)]
 pub struct ClientCache {
-    by_id: Cache<String, Arc<Client>>,
-    /// Counts changes, so that a read that began before one is not kept.
-    generation: AtomicU64,
+    by_id: Snapshots<Client>,
     announcer: Announcer,
 }
 
 impl ClientCache {
-    pub fn new(
-        capacity: u64,
-        idle: Duration,
-        max_age: Option<Duration>,
-        announcer: Announcer,
-    ) -> Self {
-        let mut builder = Cache::builder().max_capacity(capacity).time_to_idle(idle);
-        if let Some(age) = max_age {
-            builder = builder.time_to_live(age);
-        }
+    pub fn new(rules: Rules, clock: &Arc<dyn Clock>, announcer: Announcer) -> Self {
         Self {
-            by_id: builder.build(),
-            generation: AtomicU64::new(0),
+            by_id: Snapshots::new(rules, Arc::clone(clock)),
             announcer,
         }
     }
@@ -52,19 +45,17 @@ impl ClientCache {
 
     /// Forgets a client that another node wrote.
     pub fn forget(&self, id: &str) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.by_id.invalidate(id);
+        self.by_id.forget(id);
     }
 
     /// Gives back the room of those that nobody asks for.
     pub fn tidy(&self) {
-        self.by_id.run_pending_tasks();
+        self.by_id.tidy();
     }
 
     /// Forgets all clients, because some may have been written unnoticed.
     pub fn forget_all(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.by_id.invalidate_all();
+        self.by_id.forget_all();
     }
 }
 
@@ -126,7 +117,7 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
     if let Some(hit) = app.clients.by_id.get(id) {
         return Ok(Some(hit).filter(|c| belongs(c, tenant)));
     }
-    let generation = app.clients.generation.load(Ordering::Acquire);
+    let began = app.clients.by_id.begin();
     let Some(found) = app.store.of::<Client>().get(id).await? else {
         return Ok(None);
     };
@@ -134,11 +125,7 @@ pub async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Arc<Cli
     if !belongs(&found, tenant) {
         return Ok(None);
     }
-    app.clients.by_id.insert(id.to_owned(), Arc::clone(&found));
-    // checked afterwards: whoever changes it later invalidates what was put in
-    if app.clients.generation.load(Ordering::Acquire) != generation {
-        app.clients.by_id.invalidate(id);
-    }
+    app.clients.by_id.keep(Arc::clone(&found), began);
     Ok(Some(found))
 }
 

@@ -2,11 +2,9 @@
 //! that a write replaces at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use moka::sync::Cache;
 use tokio::sync::OnceCell;
+use ueauth_actors::Clock;
 
 use crate::access::evaluate::core_products;
 use crate::app::App;
@@ -17,6 +15,7 @@ use crate::http::ApiError;
 use crate::jose::{Alg, JoseError, Jwk, KeySet};
 use crate::organizations::Organization;
 use crate::products::Product;
+use crate::snapshots::{Began, Named, Rules, Snapshots};
 use crate::store::{Store, StoreError, and, eq};
 
 /// One group as of one moment.
@@ -32,6 +31,25 @@ pub struct Tenant {
     pub ttl: Lifetimes,
     pub cookie_keys: Vec<String>,
     core: OnceCell<Arc<Core>>,
+}
+
+impl Named for Tenant {
+    fn name(&self) -> &str {
+        self.id()
+    }
+}
+
+/// Another name of a group: its alias, or its host.
+#[derive(Debug)]
+struct Alias {
+    name: String,
+    id: String,
+}
+
+impl Named for Alias {
+    fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Objects every active group has.
@@ -216,39 +234,40 @@ pub fn origin(app: &App, custom_domain: Option<&str>) -> String {
     }
 }
 
-/// Snapshots by id, and ids by alias.
+/// Groups by id, and their ids by their other names.
 #[derive(Debug)]
 pub struct Tenants {
-    by_id: Cache<String, Arc<Tenant>>,
-    ids: Cache<String, String>,
-    /// Counts invalidations, so that a read that began before one is not kept.
-    generation: AtomicU64,
+    by_id: Snapshots<Tenant>,
+    /// A stale one is noticed when it leads to a group of another name.
+    aliases: Snapshots<Alias>,
     announcer: Announcer,
 }
 
 impl Tenants {
-    /// `max_age`: how old a snapshot may be when other nodes may write too.
-    /// `idle`: how long one is kept that nobody asks for.
-    pub fn new(
-        capacity: u64,
-        idle: Duration,
-        max_age: Option<Duration>,
-        announcer: Announcer,
-    ) -> Self {
-        let mut by_id = Cache::builder().max_capacity(capacity).time_to_idle(idle);
-        if let Some(age) = max_age {
-            by_id = by_id.time_to_live(age);
-        }
-        // a stale entry here is noticed when it leads to a group of another name
-        let ids = Cache::builder()
-            .max_capacity(capacity.saturating_mul(2))
-            .time_to_idle(idle);
+    pub fn new(rules: Rules, clock: &Arc<dyn Clock>, announcer: Announcer) -> Self {
+        let aliases = Rules {
+            capacity: rules.capacity.saturating_mul(2),
+            max_age: None,
+            ..rules
+        };
         Self {
-            by_id: by_id.build(),
-            ids: ids.build(),
-            generation: AtomicU64::new(0),
+            by_id: Snapshots::new(rules, Arc::clone(clock)),
+            aliases: Snapshots::new(aliases, Arc::clone(clock)),
             announcer,
         }
+    }
+
+    fn by_other_name(&self, name: &str) -> Option<Arc<Tenant>> {
+        let alias = self.aliases.get(name)?;
+        self.by_id.get(&alias.id)
+    }
+
+    fn learn(&self, name: String, tenant: &Tenant) {
+        let alias = Alias {
+            name,
+            id: tenant.id().to_owned(),
+        };
+        self.aliases.keep(Arc::new(alias), self.aliases.begin());
     }
 
     /// The group with that id or alias (exact), active or not.
@@ -257,9 +276,7 @@ impl Tenants {
             return Ok(Some(hit));
         }
         if let Some(hit) = self
-            .ids
-            .get(name)
-            .and_then(|id| self.by_id.get(&id))
+            .by_other_name(name)
             .filter(|t| t.group.pretty_name == name)
         {
             return Ok(Some(hit));
@@ -270,14 +287,12 @@ impl Tenants {
 
     async fn load(&self, app: &App, name: &str) -> Result<Option<Arc<Tenant>>, TenantError> {
         let groups = app.store.of::<AuthGroup>();
-        let generation = self.generation.load(Ordering::Acquire);
+        let began = self.by_id.begin();
         let found = match groups.get(name).await? {
             Some(group) => Some(group),
             None => groups.find_one(eq("prettyName", name)).await?,
         };
-        found
-            .map(|group| self.keep(app, group, generation))
-            .transpose()
+        found.map(|group| self.keep(app, group, began)).transpose()
     }
 
     /// The active group with that id or alias.
@@ -289,14 +304,12 @@ impl Tenants {
     pub async fn by_host(&self, app: &App, host: &str) -> Result<Option<Arc<Tenant>>, TenantError> {
         let key = format!("host:{host}");
         if let Some(hit) = self
-            .ids
-            .get(&key)
-            .and_then(|id| self.by_id.get(&id))
+            .by_other_name(&key)
             .filter(|t| t.group.alias_dns_oidc.as_deref() == Some(host))
         {
             return Ok(Some(hit));
         }
-        let generation = self.generation.load(Ordering::Acquire);
+        let began = self.by_id.begin();
         let Some(group) = app
             .store
             .of::<AuthGroup>()
@@ -305,27 +318,15 @@ impl Tenants {
         else {
             return Ok(None);
         };
-        let tenant = self.keep(app, group, generation)?;
-        self.ids.insert(key, tenant.id().to_owned());
+        let tenant = self.keep(app, group, began)?;
+        self.learn(key, &tenant);
         Ok(Some(tenant))
     }
 
-    fn keep(
-        &self,
-        app: &App,
-        group: AuthGroup,
-        generation: u64,
-    ) -> Result<Arc<Tenant>, TenantError> {
+    fn keep(&self, app: &App, group: AuthGroup, began: Began) -> Result<Arc<Tenant>, TenantError> {
         let tenant = Arc::new(Tenant::new(group, &app.fallback_cookie_keys, app.now_ms())?);
-
-        self.by_id
-            .insert(tenant.id().to_owned(), Arc::clone(&tenant));
-        self.ids
-            .insert(tenant.group.pretty_name.clone(), tenant.id().to_owned());
-        // checked afterwards: whoever changes it later invalidates what was put in
-        if self.generation.load(Ordering::Acquire) != generation {
-            self.by_id.invalidate(tenant.id());
-        }
+        self.by_id.keep(Arc::clone(&tenant), began);
+        self.learn(tenant.group.pretty_name.clone(), &tenant);
         Ok(tenant)
     }
 
@@ -337,19 +338,17 @@ impl Tenants {
 
     /// Forgets a group that another node wrote.
     pub fn forget(&self, id: &str) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.by_id.invalidate(id);
+        self.by_id.forget(id);
     }
 
     /// Gives back the room of those that nobody asks for.
     pub fn tidy(&self) {
-        self.by_id.run_pending_tasks();
-        self.ids.run_pending_tasks();
+        self.by_id.tidy();
+        self.aliases.tidy();
     }
 
     /// Forgets all groups, because some may have been written unnoticed.
     pub fn forget_all(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.by_id.invalidate_all();
+        self.by_id.forget_all();
     }
 }

@@ -25,7 +25,25 @@ const COMMON_TYPES: [&str; 3] = ["JWT", "at+jwt", "logout+jwt"];
 pub struct KeySet {
     keys: Vec<VerifyKey>,
     signers: Vec<Signer>,
+    /// What the signers sign with, for those who need no signer.
+    algs: Algs,
     jwks: Arc<str>,
+}
+
+/// A set of algorithms.
+#[derive(Debug, Clone, Copy, Default)]
+struct Algs(u16);
+
+impl Algs {
+    fn contains(self, alg: Alg) -> bool {
+        self.0 & (1 << alg as u16) != 0
+    }
+}
+
+impl FromIterator<Alg> for Algs {
+    fn from_iter<I: IntoIterator<Item = Alg>>(algs: I) -> Self {
+        Self(algs.into_iter().fold(0, |set, alg| set | (1 << alg as u16)))
+    }
 }
 
 impl KeySet {
@@ -67,9 +85,15 @@ impl KeySet {
             .map_err(|_| JoseError::UnusableKey("the public keys cannot be written as JSON"))?;
         Ok(Self {
             keys,
+            algs: signers.iter().map(|signer| signer.alg).collect(),
             signers,
             jwks: jwks.into(),
         })
+    }
+
+    /// Can a key of the group sign with `alg`?
+    pub fn signs(&self, alg: Alg) -> bool {
+        self.algs.contains(alg)
     }
 
     /// The body of the JWKS endpoint: public members only, every usable key, `sig` and `enc`.

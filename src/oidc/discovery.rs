@@ -1,14 +1,17 @@
 //! What the provider can do (OpenID Connect Discovery §3, RFC 8414) and its keys (RFC 7517).
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use serde_json::{Map, Value as Json, json};
+use serde::{Serialize, Serializer};
 
 use crate::gate::Ctx;
 use crate::groups::tenant::origin;
 use crate::http::error::ApiResult;
 use crate::http::{Reply, reply};
 use crate::jose::Alg;
+use crate::oidc::metadata::RESPONSE_TYPES;
 use crate::oidc::scopes;
 
 const AUTH_METHODS: &[&str] = &[
@@ -19,6 +22,64 @@ const AUTH_METHODS: &[&str] = &[
     "none",
 ];
 const AUTH_ALGS: &[&str] = &["HS256", "RS256", "PS256", "ES256", "EdDSA"];
+const GRANT_TYPES: &[&str] = &[
+    "implicit",
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+];
+const CLAIMS: &[&str] = &["sub", "group", "email", "verified", "username", "profile"];
+const CLAIMS_OF_SESSIONS: &[&str] = &["sid", "auth_time", "iss"];
+
+/// An endpoint of the group.
+struct Endpoint<'a> {
+    base: &'a str,
+    path: &'static str,
+}
+
+impl Serialize for Endpoint<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}/{}", self.base, self.path))
+    }
+}
+
+/// Provider metadata (OpenID Connect Discovery §3, RFC 8414 §2, RFC 9207 §3, OpenID Connect
+/// Back-Channel Logout §2.1).
+#[derive(Serialize)]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    acr_values_supported: &'a [String],
+    authorization_endpoint: Endpoint<'a>,
+    claims_parameter_supported: bool,
+    claims_supported: Vec<&'static str>,
+    code_challenge_methods_supported: [&'static str; 1],
+    end_session_endpoint: Endpoint<'a>,
+    grant_types_supported: &'static [&'static str],
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+    issuer: String,
+    jwks_uri: Endpoint<'a>,
+    registration_endpoint: Endpoint<'a>,
+    authorization_response_iss_parameter_supported: bool,
+    response_modes_supported: [&'static str; 3],
+    response_types_supported: &'static [&'static str],
+    scopes_supported: Vec<Cow<'a, str>>,
+    subject_types_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    token_endpoint: Endpoint<'a>,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+    userinfo_endpoint: Endpoint<'a>,
+    introspection_endpoint: Endpoint<'a>,
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    revocation_endpoint: Endpoint<'a>,
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    backchannel_logout_supported: bool,
+    backchannel_logout_session_supported: bool,
+    claim_types_supported: [&'static str; 1],
+}
 
 /// Endpoints are on the issuer's origin whatever the request's headers say.
 pub async fn configuration(ctx: Ctx) -> ApiResult<Reply> {
@@ -32,96 +93,49 @@ pub async fn configuration(ctx: Ctx) -> ApiResult<Reply> {
         "{}/{segment}",
         origin(&ctx.app, ctx.custom_domain.as_deref())
     );
-    let algs: Vec<&str> = [Alg::PS256, Alg::RS256, Alg::ES256, Alg::EdDSA]
-        .into_iter()
-        .filter(|a| tenant.keys.signer(*a).is_some())
-        .map(Alg::as_str)
-        .collect();
-    let mut claims = vec!["sub", "group", "email", "verified", "username", "profile"];
+    let at = |path| Endpoint { base: &base, path };
+    let algs = [Alg::PS256, Alg::RS256, Alg::ES256, Alg::EdDSA];
     let acr_values = &tenant.group.config.acr_values;
-    if !acr_values.is_empty() {
-        claims.push("acr");
-    }
-    claims.extend(["sid", "auth_time", "iss"]);
-    let mut out = Map::new();
-    let mut add = |name: &str, value: Json| {
-        out.insert(name.to_owned(), value);
+    let acr = (!acr_values.is_empty()).then_some(&"acr");
+    let claims = CLAIMS.iter().chain(acr).chain(CLAIMS_OF_SESSIONS);
+    let metadata = Metadata {
+        acr_values_supported: acr_values,
+        authorization_endpoint: at("auth"),
+        claims_parameter_supported: false,
+        claims_supported: claims.copied().collect(),
+        code_challenge_methods_supported: ["S256"],
+        end_session_endpoint: at("session/end"),
+        grant_types_supported: GRANT_TYPES,
+        id_token_signing_alg_values_supported: algs
+            .into_iter()
+            .filter(|alg| tenant.keys.signs(*alg))
+            .map(Alg::as_str)
+            .collect(),
+        issuer: ctx.issuer()?,
+        jwks_uri: at("jwks"),
+        registration_endpoint: at("reg"),
+        authorization_response_iss_parameter_supported: true,
+        response_modes_supported: ["form_post", "fragment", "query"],
+        response_types_supported: RESPONSE_TYPES,
+        scopes_supported: scopes::supported(&ctx.app, tenant),
+        subject_types_supported: ["public"],
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_signing_alg_values_supported: AUTH_ALGS,
+        token_endpoint: at("token"),
+        request_parameter_supported: false,
+        request_uri_parameter_supported: false,
+        userinfo_endpoint: at("me"),
+        introspection_endpoint: at("token/introspection"),
+        introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: AUTH_ALGS,
+        revocation_endpoint: at("token/revocation"),
+        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint_auth_signing_alg_values_supported: AUTH_ALGS,
+        backchannel_logout_supported: true,
+        backchannel_logout_session_supported: true,
+        claim_types_supported: ["normal"],
     };
-    if !acr_values.is_empty() {
-        add("acr_values_supported", json!(acr_values));
-    }
-    add("authorization_endpoint", json!(format!("{base}/auth")));
-    add("claims_parameter_supported", json!(false));
-    add("claims_supported", json!(claims));
-    add("code_challenge_methods_supported", json!(["S256"]));
-    add("end_session_endpoint", json!(format!("{base}/session/end")));
-    add(
-        "grant_types_supported",
-        json!([
-            "implicit",
-            "authorization_code",
-            "refresh_token",
-            "client_credentials"
-        ]),
-    );
-    add("id_token_signing_alg_values_supported", json!(algs));
-    add("issuer", json!(ctx.issuer()?));
-    add("jwks_uri", json!(format!("{base}/jwks")));
-    add("registration_endpoint", json!(format!("{base}/reg")));
-    add(
-        "authorization_response_iss_parameter_supported",
-        json!(true),
-    );
-    add(
-        "response_modes_supported",
-        json!(["form_post", "fragment", "query"]),
-    );
-    add(
-        "response_types_supported",
-        json!(crate::oidc::metadata::RESPONSE_TYPES),
-    );
-    add(
-        "scopes_supported",
-        json!(scopes::supported(&ctx.app, tenant)),
-    );
-    add("subject_types_supported", json!(["public"]));
-    add("token_endpoint_auth_methods_supported", json!(AUTH_METHODS));
-    add(
-        "token_endpoint_auth_signing_alg_values_supported",
-        json!(AUTH_ALGS),
-    );
-    add("token_endpoint", json!(format!("{base}/token")));
-    add("request_parameter_supported", json!(false));
-    add("request_uri_parameter_supported", json!(false));
-    add("userinfo_endpoint", json!(format!("{base}/me")));
-    add(
-        "introspection_endpoint",
-        json!(format!("{base}/token/introspection")),
-    );
-    add(
-        "introspection_endpoint_auth_methods_supported",
-        json!(AUTH_METHODS),
-    );
-    add(
-        "introspection_endpoint_auth_signing_alg_values_supported",
-        json!(AUTH_ALGS),
-    );
-    add(
-        "revocation_endpoint",
-        json!(format!("{base}/token/revocation")),
-    );
-    add(
-        "revocation_endpoint_auth_methods_supported",
-        json!(AUTH_METHODS),
-    );
-    add(
-        "revocation_endpoint_auth_signing_alg_values_supported",
-        json!(AUTH_ALGS),
-    );
-    add("backchannel_logout_supported", json!(true));
-    add("backchannel_logout_session_supported", json!(true));
-    add("claim_types_supported", json!(["normal"]));
-    reply::json_with(StatusCode::OK, &out)
+    reply::json_with(StatusCode::OK, &metadata)
 }
 
 pub async fn jwks(ctx: Ctx) -> ApiResult<Reply> {

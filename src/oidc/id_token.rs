@@ -49,7 +49,7 @@ pub fn check(ctx: &Ctx, client: &Client) -> ApiResult<()> {
         .payload
         .text("id_token_encrypted_response_alg")
         .is_some()
-        || ctx.tenant()?.keys.signer(alg(client)).is_none()
+        || !ctx.tenant()?.keys.signs(alg(client))
     {
         return Err(ApiError::internal("no ID token can be made for the client"));
     }

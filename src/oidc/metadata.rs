@@ -5,6 +5,8 @@ mod checks;
 mod own;
 mod uris;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json, json};
 
 use crate::app::App;
@@ -179,7 +181,7 @@ impl Rules {
         }
         let usable = |algs: &[Alg]| -> Vec<String> {
             algs.iter()
-                .filter(|a| tenant.keys.signer(**a).is_some())
+                .filter(|a| tenant.keys.signs(**a))
                 .map(ToString::to_string)
                 .collect()
         };
@@ -192,7 +194,10 @@ impl Rules {
             acr_values: config.acr_values.clone(),
             id_token_algs: usable(ID_TOKEN_ALGS),
             access_token_algs: usable(ACCESS_TOKEN_ALGS),
-            scopes: scopes::supported(app, tenant),
+            scopes: scopes::supported(app, tenant)
+                .into_iter()
+                .map(Cow::into_owned)
+                .collect(),
             private_scopes: restricted
                 .chain(config.private_scopes.iter().cloned())
                 .collect(),

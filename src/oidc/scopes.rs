@@ -1,5 +1,7 @@
 //! Which scopes exist, which a client may have, and which a resource gets.
 
+use std::borrow::Cow;
+
 use crate::app::App;
 use crate::clients::Client;
 use crate::groups::Tenant;
@@ -24,17 +26,18 @@ pub const CLAIM_SCOPES: &[&str] = &["email", "username", "profile"];
 const DYNAMIC: &str = "{d}";
 
 /// The group's scopes in the order they are published; expressions keep their mark.
-pub fn supported(app: &App, tenant: &Tenant) -> Vec<String> {
-    let mut out: Vec<String> = BASE.iter().map(|s| (*s).to_owned()).collect();
+pub fn supported<'a>(app: &'a App, tenant: &'a Tenant) -> Vec<Cow<'a, str>> {
+    let mut out: Vec<Cow<'a, str>> = BASE.iter().map(|s| Cow::Borrowed(*s)).collect();
     let core = app.settings.scopes.core.iter().map(|p| match p {
-        crate::settings::ScopePattern::Exact(s) => s.clone(),
-        crate::settings::ScopePattern::Dynamic(r) => format!("{DYNAMIC}{}", r.as_str()),
+        crate::settings::ScopePattern::Exact(s) => Cow::Borrowed(s.as_str()),
+        crate::settings::ScopePattern::Dynamic(r) => Cow::Owned(format!("{DYNAMIC}{}", r.as_str())),
     });
     out.extend(core);
-    out.extend(tenant.group.config.scopes.iter().cloned());
+    let own = &tenant.group.config.scopes;
+    out.extend(own.iter().map(|s| Cow::Borrowed(s.as_str())));
     for claim in CLAIM_SCOPES {
         if !out.iter().any(|s| s == claim) {
-            out.push((*claim).to_owned());
+            out.push(Cow::Borrowed(claim));
         }
     }
     out
