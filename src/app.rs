@@ -1,11 +1,12 @@
 //! The one place where the parts are put together.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{broadcast, watch};
-use ueauth_actors::{Bus, Clock, MemoryBus, Registry};
+use ueauth_actors::{Bus, Clock, MemoryBus, Registry, Threads};
 
 use crate::bus::{Announcer, Changed, NatsBus};
 use crate::clients::rules::ClientCache;
@@ -232,6 +233,7 @@ impl Parts {
         let journal = StoreJournal::new(store.clone());
         let actors = Registry::start(
             ueauth_actors::Config {
+                threads: Threads::Own(threads(settings.actors.arbiters)),
                 mailbox: settings.actors.mailbox.get(),
                 idle_after: Duration::from_secs(settings.actors.idle_seconds.get()),
                 cached_in_total: settings.actors.cache_entries.get(),
@@ -308,6 +310,13 @@ impl Parts {
         }
         Ok(app)
     }
+}
+
+/// So many threads; one per core for 0.
+fn threads(wanted: usize) -> NonZeroUsize {
+    NonZeroUsize::new(wanted)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Forgets what other nodes changed.

@@ -350,7 +350,6 @@ pub struct Actors {
 pub struct Cache {
     pub groups: u64,
     pub idle_seconds: NonZeroU64,
-    pub providers: u64,
     pub seconds: u64,
 }
 

@@ -212,3 +212,26 @@ async fn a_group_says_who_may_frame_its_pages() {
     );
     assert_eq!(frame, None);
 }
+
+/// Threads that run actors or answer requests.
+fn runners(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", server.pid()))
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with("actix-rt"))
+        .count()
+}
+
+#[tokio::test]
+async fn actors_get_as_many_threads_as_are_set() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let mut counts = Vec::new();
+    for arbiters in ["1", "4"] {
+        let settings = [("actors.arbiters", arbiters)];
+        let server = Server::start_with(Store::Embedded, &settings).await;
+        counts.push(runners(&server.unwrap()));
+    }
+    assert_eq!(counts[1] - counts[0], 3, "{counts:?}");
+}

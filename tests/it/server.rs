@@ -150,10 +150,14 @@ impl Server {
         let _ = self.process.wait();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks the server to stop.
     pub fn terminate(&self) {
         let told = Command::new("kill")
-            .args(["-TERM", &self.process.id().to_string()])
+            .args(["-TERM", &self.pid().to_string()])
             .status();
         assert!(told.expect("kill runs").success());
     }
