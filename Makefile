@@ -19,17 +19,19 @@ check:
 diff:
 	cargo build --locked
 	python3 tests/diff/run.py
+	python3 tests/diff/run.py --store ferretdb
 
 contract:
-	tests/tools/setup.sh contract
+	tests/tools/setup.sh contract node
 	cargo build --locked
 	target/tools/venv/bin/python tests/contract/compare.py
 	target/tools/venv/bin/python tests/contract/answers.py
+	if [ -d ../shared/reference ]; then node tests/clients/compiles.mjs ../shared/reference/openapi.yaml target/debug/ueauth; fi
 
 conformance:
 	tests/tools/setup.sh contract node
 	cargo build --locked
-	node tests/clients/start.mjs --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py $(if $(SEED),--seed $(SEED))
+	node tests/clients/start.mjs --store $(or $(STORE),embedded) -- target/tools/venv/bin/python tests/contract/conformance.py $(if $(SEED),--seed $(SEED))
 
 tools:
 	tests/tools/setup.sh

@@ -6,6 +6,7 @@ their compare.py, and fails when a step differs that neither not-yet.txt nor del
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -15,9 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DIFFERENT = re.compile(r"^(?:DIFFERENT|PROBLEM) (\S+ · .+)$")
+LISTENS = re.compile(r"Listening on TCP (127\.0\.0\.1:\d+)")
 TOTALS = re.compile(r"^(\d\d_\S+)\s+(\d+)\s+(\d+)\s+(\d+)$")
 
 
@@ -25,6 +28,31 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def ferretdb():
+    """The address of an empty database on a FerretDB of its own."""
+    binary = os.environ.get("UEAUTH_TEST_FERRETDB", ROOT / "target/tools/ferretdb")
+    with tempfile.TemporaryDirectory(prefix="ueauth-diff-") as folder, open(f"{folder}/log", "w+b") as log:
+        options = [f"--sqlite-url=file:{folder}/", f"--state-dir={folder}", "--listen-addr=127.0.0.1:0", "--debug-addr=-"]
+        process = subprocess.Popen(
+            [binary, "--handler=sqlite", "--telemetry=disable", "--log-format=text", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            seen = []
+            for line in process.stderr:
+                seen.append(line)
+                if found := LISTENS.search(line):
+                    # it must not stop because nobody reads what it says
+                    threading.Thread(target=shutil.copyfileobj, args=(process.stderr.buffer, log), daemon=True).start()
+                    yield f"mongodb://{found[1]}/diff"
+                    return
+            sys.exit(f"FerretDB stopped before it listened:\n{''.join(seen[-20:])}")
+        finally:
+            process.kill()
+            process.wait()
 
 
 def start(binary, folder, log, store):
@@ -110,7 +138,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--shared", default=ROOT.parent / "shared", type=pathlib.Path, help="where the recordings are")
     a.add_argument("--bin", default=os.environ.get("UEAUTH_BIN", ROOT / "target/debug/ueauth"), help="the server")
-    a.add_argument("--store", help="an empty database, such as mongodb://localhost:27017/diff; else a new file")
+    a.add_argument("--store", help="an empty database, such as mongodb://localhost:27017/diff, or ferretdb for a new one; else a new file")
     a.add_argument("--only", help="comma-separated numbers of scenarios; 01 is always included")
     a.add_argument("--compare-only", action="store_true", help="do not record again")
     o = a.parse_args()
@@ -119,7 +147,8 @@ def main():
     if not programs.is_dir():
         print(f"diff: there are no recordings at {programs}; nothing to compare with")
         return 0
-    alive = o.compare_only or record(programs, str(o.bin), out, o.only, o.store)
+    with ferretdb() if o.store == "ferretdb" else contextlib.nullcontext(o.store) as store:
+        alive = o.compare_only or record(programs, str(o.bin), out, o.only, store)
     different, totals = compare(programs, out)
     wanted = {"01", *o.only.split(",")} if o.only else None
     listed = not_yet()

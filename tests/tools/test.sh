@@ -50,7 +50,9 @@ if cargo build --locked; then
             done
         fi
         if ready "conformance to the document" contract; then
-            suite conformance node $start --store embedded -- target/tools/venv/bin/python tests/contract/conformance.py
+            for store in "${stores[@]}"; do
+                suite "conformance-$store" node $start --store "$store" -- target/tools/venv/bin/python tests/contract/conformance.py
+            done
         fi
     else
         for name in "Python client" "conformance to the document"; do
