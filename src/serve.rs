@@ -206,9 +206,18 @@ async fn answer(
         let handover = request.http.extensions().get::<Handover>().cloned();
         request.handover = handover;
     } else {
-        request
-            .read_body(&mut payload.into_inner(), body_rule(server, route))
-            .await?;
+        let patience = Duration::from_secs(server.app.settings.limits.body_seconds.get());
+        let mut payload = payload.into_inner();
+        let read = request.read_body(&mut payload, body_rule(server, route));
+        tokio::time::timeout(patience, read)
+            .await
+            .map_err(|_| ApiError::too_slow())??;
+        if is_api(&path)
+            && let Some(name) = request.repeated_field()
+        {
+            let reason = format!("'{name}' is there more than once; send it once");
+            return Err(ApiError::bad_request(reason));
+        }
     }
     let mut ctx = Ctx::new(Arc::clone(&server.app), request, route);
     if is_provider(route) {

@@ -1,5 +1,9 @@
 //! Signing and cookie keys of a group: made, and replaced without breaking what was signed before.
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::app::App;
 use crate::groups::AuthGroup;
 use crate::groups::model::RetiredKeys;
@@ -11,7 +15,10 @@ use crate::secrets::Random;
 use crate::store::Date;
 
 const COOKIE_KEYS: usize = 5;
-const COOKIE_KEY_HEX: usize = 10;
+/// 256 bits. Groups of other systems have 10 characters, which can be guessed from one cookie.
+const COOKIE_KEY_HEX: usize = 64;
+/// Shorter keys (characters) do not stand alone for what a cookie says.
+const STRONG: usize = 32;
 
 /// Five new private keys, computed off the asynchronous threads. 417 if that fails.
 pub async fn signing() -> ApiResult<Vec<Jwk>> {
@@ -32,6 +39,23 @@ pub fn cookies(random: &Random) -> Vec<String> {
     (0..COOKIE_KEYS)
         .map(|_| random.hex(COOKIE_KEY_HEX))
         .collect()
+}
+
+/// Keys that sign cookies, the best first, and how many of them are strong. If none is, one is made
+/// from a private key of the group, the same one on every node.
+pub fn for_cookies(group: &str, stored: &[String], private: &[Jwk]) -> (Vec<String>, usize) {
+    let (mut keys, weak): (Vec<String>, Vec<String>) =
+        stored.iter().cloned().partition(|key| key.len() >= STRONG);
+    if keys.is_empty()
+        && let Some(secret) = private.iter().find_map(|key| key.d.as_ref())
+    {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+        let tag = hmac::sign(&key, format!("cookies of {group}").as_bytes());
+        keys.push(URL_SAFE_NO_PAD.encode(tag));
+    }
+    let strong = keys.len();
+    keys.extend(weak);
+    (keys, strong)
 }
 
 /// Replaces the signing keys. The public halves of the old ones stay published until the
@@ -83,11 +107,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookie_keys_are_five_times_ten_hex_characters() {
+    fn hole_cookie_keys_of_40_bits_could_be_guessed() {
         let keys = cookies(&Random::default());
         assert_eq!(keys.len(), 5);
-        assert!(keys.iter().all(|k| k.len() == 10));
+        assert!(keys.iter().all(|k| k.len() == 64));
         assert_ne!(keys[0], keys[1]);
+        assert_eq!(for_cookies("g", &keys, &[]), (keys, 5));
+    }
+
+    #[test]
+    fn hole_groups_of_other_systems_do_not_rely_on_their_short_cookie_keys() {
+        let short = ["0123456789".to_owned(), "abcdef0123".to_owned()];
+        let private = jose::generate_group_keys().unwrap();
+        let (keys, strong) = for_cookies("g", &short, &private);
+        assert_eq!(strong, 1);
+        assert_eq!(keys[1..], short);
+        assert_eq!(keys[0].len(), 43);
+        assert_eq!(for_cookies("g", &short, &private).0, keys);
+        assert_ne!(for_cookies("h", &short, &private).0[0], keys[0]);
+        assert_eq!(for_cookies("g", &short, &[]), (short.to_vec(), 0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::access::evaluate::core_products;
 use crate::app::App;
 use crate::bus::{Announcer, Changed};
 use crate::domains::Domain;
+use crate::groups::keys::for_cookies;
 use crate::groups::model::{AuthGroup, Lifetimes};
 use crate::http::ApiError;
 use crate::jose::{Alg, JoseError, Jwk, KeySet};
@@ -29,7 +30,9 @@ pub struct Tenant {
     /// The published key set, current and retired keys.
     pub jwks: Arc<str>,
     pub ttl: Lifetimes,
+    /// Sign cookies; those that can not be guessed come first.
     pub cookie_keys: Vec<String>,
+    strong: usize,
     core: OnceCell<Arc<Core>>,
 }
 
@@ -122,11 +125,12 @@ impl Tenant {
                 .collect();
             Arc::clone(keys(&all)?.jwks())
         };
-        let cookie_keys = if group.config.cookie_keys.is_empty() {
-            fallback_cookie_keys.to_vec()
+        let stored = if group.config.cookie_keys.is_empty() {
+            fallback_cookie_keys
         } else {
-            group.config.cookie_keys.clone()
+            &group.config.cookie_keys
         };
+        let (cookie_keys, strong) = for_cookies(&group.id, stored, &group.config.keys);
         // they are parsed now; as texts they would take the most room of all
         group.config.keys = Vec::new();
         group.config.retired_keys = Vec::new();
@@ -136,6 +140,7 @@ impl Tenant {
             retired,
             jwks,
             cookie_keys,
+            strong,
             core: OnceCell::new(),
             group,
         })
@@ -143,6 +148,15 @@ impl Tenant {
 
     pub fn id(&self) -> &str {
         &self.group.id
+    }
+
+    /// Keys for cookies whose values strangers may know.
+    pub fn strong_cookie_keys(&self) -> &[String] {
+        match self.cookie_keys.get(..self.strong) {
+            Some(strong) if !strong.is_empty() => strong,
+            // there is nothing better
+            _ => &self.cookie_keys,
+        }
     }
 
     pub fn is_root(&self) -> bool {

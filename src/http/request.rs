@@ -166,9 +166,12 @@ impl Request {
         }
     }
 
-    /// Is a field of the form there more than once?
-    pub fn repeats_a_field(&self) -> bool {
-        matches!(&self.body, Body::Form(pairs) if repeated(pairs, |_| true).is_some())
+    /// A field of the form that is there more than once.
+    pub fn repeated_field(&self) -> Option<&str> {
+        match &self.body {
+            Body::Form(pairs) => repeated(pairs, |_| true),
+            _ => None,
+        }
     }
 
     /// Is the member present with a value that is no text?

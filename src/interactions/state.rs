@@ -38,7 +38,7 @@ impl Open {
         let uid = cookies::verified(
             ctx.req.http.headers(),
             &page_cookie(ctx)?,
-            &tenant.cookie_keys,
+            tenant.strong_cookie_keys(),
         )
         .ok_or_else(lost)?;
         if ctx.req.param("uid")? != uid {
@@ -87,7 +87,7 @@ impl Open {
     /// Forms carry a token that other sites cannot know. Interactions begun by another system
     /// have none; there the cookie's path and `SameSite` stand alone.
     pub fn check_form(&self, ctx: &Ctx) -> ApiResult<()> {
-        if ctx.req.repeats_a_field() {
+        if ctx.req.repeated_field().is_some() {
             return Err(ApiError::bad_request(
                 "Each field of the form must be sent once",
             ));

@@ -127,7 +127,7 @@ pub async fn interrupt(
             same_site: Some(SameSite::Lax),
             secure: ctx.req.hosts.secure,
         };
-        for cookie in cookies::signed(&name, &uid, &tenant.cookie_keys, &attributes) {
+        for cookie in cookies::signed(&name, &uid, tenant.strong_cookie_keys(), &attributes) {
             add_cookie(&mut reply, &cookie)?;
         }
     }
@@ -143,7 +143,9 @@ pub async fn resume(ctx: Ctx) -> ApiResult<Reply> {
     let tenant = ctx.tenant()?.clone();
     let uid = ctx.req.param("uid")?.to_owned();
     let name = resume_cookie(&ctx)?;
-    let Some(cookie) = cookies::verified(ctx.req.http.headers(), &name, &tenant.cookie_keys) else {
+    let Some(cookie) =
+        cookies::verified(ctx.req.http.headers(), &name, tenant.strong_cookie_keys())
+    else {
         return Err(lost("authorization request has expired"));
     };
     if cookie != uid {

@@ -329,6 +329,7 @@ pub struct Limits {
     pub polls_per_address: NonZeroUsize,
     pub sockets_per_address: NonZeroUsize,
     pub sockets_per_group: NonZeroUsize,
+    pub body_seconds: NonZeroU64,
     pub socket_ping_seconds: NonZeroU64,
     pub denied_pause_seconds: u64,
     pub denied_pause_longest_seconds: u64,

@@ -1,7 +1,11 @@
 //! Nobody may ask for what is guessable or expensive without end.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::answer::{send, to};
 use crate::server::{Server, Store};
@@ -70,4 +74,25 @@ async fn password_guesses_are_limited_by_caller() {
     }
     assert_eq!(answers.first(), Some(&401));
     assert_eq!(answers.last(), Some(&429), "{answers:?}");
+}
+
+/// Bodies that never end hold their connections for ever.
+#[tokio::test]
+async fn bodies_have_to_arrive() {
+    let settings = [("limits.body_seconds", "1")];
+    let server = Server::start_with(Store::Embedded, &settings)
+        .await
+        .expect("a server");
+    let host = server.url.trim_start_matches("http://");
+    let mut wire = TcpStream::connect(host).await.expect("a connection");
+    let head = format!(
+        "POST /api/init HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    wire.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    let heard = tokio::time::timeout(Duration::from_secs(20), wire.read_to_string(&mut answer));
+    // the connection has to end as well: what comes next is no request
+    heard.await.expect("an end").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("send it again"), "{answer}");
 }
