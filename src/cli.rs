@@ -201,7 +201,12 @@ fn says_where_to_listen(sources: &Sources) -> bool {
             "PORT",
         ]
         .iter()
-        .any(|name| sources.environment.contains_key(*name))
+        .any(|name| {
+            sources
+                .environment
+                .get(*name)
+                .is_some_and(|value| !value.is_empty())
+        })
 }
 
 fn start_logging(settings: &Settings) {

@@ -161,8 +161,7 @@ pub fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
 
 impl Caller {
     pub fn new(settings: &Outgoing) -> Result<Self, CallError> {
-        let patience =
-            Duration::from_secs(settings.timeout_seconds.get()).min(BRIEF.saturating_mul(4));
+        let patience = Duration::from_secs(settings.timeout_seconds.get());
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(patience)

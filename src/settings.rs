@@ -66,7 +66,10 @@ impl Settings {
 
     /// `true` unless the environment is one for developing or testing.
     pub fn is_production(&self) -> bool {
-        self.server.environment == "production"
+        !matches!(
+            self.server.environment.as_str(),
+            "development" | "dev" | "test"
+        )
     }
 
     /// `true` when development conveniences are on, by flag or by environment name.

@@ -202,7 +202,7 @@ async fn clean_document(ctx: Ctx) -> ApiResult<Reply> {
 
 /// The relying party for a first look, in development mode only.
 async fn demo(ctx: Ctx) -> ApiResult<Reply> {
-    if !ctx.app.settings.is_development() {
+    if !ctx.app.settings.server.development {
         return Err(ApiError::not_found(format!(
             "Path not found - {}",
             ctx.req.path()
@@ -216,7 +216,7 @@ async fn demo(ctx: Ctx) -> ApiResult<Reply> {
 
 async fn demo_config(ctx: Ctx) -> ApiResult<Reply> {
     let missing = || ApiError::not_found(format!("Path not found - {}", ctx.req.path()));
-    if !ctx.app.settings.is_development() {
+    if !ctx.app.settings.server.development {
         return Err(missing());
     }
     let tenant = ctx

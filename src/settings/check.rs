@@ -3,8 +3,9 @@
 use std::fmt;
 
 use secrecy::ExposeSecret;
+use tracing_subscriber::EnvFilter;
 
-use super::{Protocol, Settings, SmtpUrl};
+use super::{Listen, Protocol, Settings, SmtpUrl};
 
 /// Cookie keys that were published as defaults or samples.
 const PUBLISHED_COOKIE_KEYS: &[&str] = &["secret1", "secret2"];
@@ -100,6 +101,16 @@ impl Settings {
             "server.protocol",
             "the server speaks TLS, but its links and issuers start with http; set it to https",
         );
+        found.error(
+            tls.certificate.is_some() && matches!(self.server.listen, Listen::Unix(_)),
+            "tls.certificate",
+            "a Unix socket speaks no TLS; take out tls.certificate and tls.key, or listen on an address",
+        );
+        found.error(
+            EnvFilter::try_new(&self.logging.level).is_err(),
+            "logging.level",
+            "it is no level and no list of directives such as `ueauth=debug,warn`",
+        );
         let least = self.hash.parallelism.get().saturating_mul(8);
         found.error(
             self.hash.memory_kib.get() < least,
@@ -163,6 +174,11 @@ impl Settings {
         );
         let bootstrap = &self.bootstrap;
         if !bootstrap.allow_root_creation {
+            found.warn(
+                bootstrap.setup_code.is_some(),
+                "bootstrap.setup_code",
+                "it has no effect without bootstrap.allow_root_creation; take it out to get a code at the first start",
+            );
             return;
         }
         found.warn(

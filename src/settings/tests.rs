@@ -555,3 +555,54 @@ fn listen_forms() {
         assert!(text.parse::<Listen>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn hole_only_known_names_of_environments_loosen_what_is_checked() {
+    for (name, production) in [
+        ("production", true),
+        ("prod", true),
+        ("Production", true),
+        ("qa", true),
+        ("development", false),
+        ("dev", false),
+        ("test", false),
+    ] {
+        let settings = environment(&[("NODE_ENV", name)]).unwrap();
+        assert_eq!(settings.is_production(), production, "{name}");
+    }
+}
+
+#[test]
+fn settings_that_would_do_nothing_are_named() {
+    for (pairs, setting, error) in [
+        (
+            vec![("UEAUTH_LOGGING__LEVEL", "foo==bar,,[")],
+            "logging.level",
+            true,
+        ),
+        (
+            vec![
+                ("UEAUTH_SERVER__LISTEN", "/tmp/a.sock"),
+                ("UEAUTH_TLS__CERTIFICATE", "a.pem"),
+                ("UEAUTH_TLS__KEY", "a.pem"),
+            ],
+            "tls.certificate",
+            true,
+        ),
+        (
+            vec![("UEAUTH_BOOTSTRAP__SETUP_CODE", "a-code-that-is-long")],
+            "bootstrap.setup_code",
+            false,
+        ),
+    ] {
+        let found = environment(&pairs).unwrap().check();
+        let one = found.iter().find(|finding| finding.setting == setting);
+        let severity = one.map(|finding| finding.severity);
+        let wanted = if error {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        assert_eq!(severity, Some(wanted), "{setting}");
+    }
+}
