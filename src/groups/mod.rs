@@ -14,6 +14,7 @@ pub mod platform_client;
 pub mod routes;
 pub mod rules;
 pub mod tenant;
+pub mod values;
 
 #[cfg(test)]
 mod tests;

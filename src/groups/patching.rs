@@ -6,7 +6,7 @@ use crate::accounts::{Account, passwords};
 use crate::app::App;
 use crate::groups::bootstrap::ROOT;
 use crate::groups::model::{GroupConfig, MfaChallenge, PluginOptions, WebAuthn};
-use crate::groups::{AuthGroup, federation, names, new_group, rules};
+use crate::groups::{AuthGroup, federation, names, new_group, rules, values};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchError, PatchRules};
@@ -118,6 +118,7 @@ async fn changed(
     federation::make_pairs(app, &mut new.config.federate).await?;
     check_aliases(old, &new)?;
     check_pattern(old, &new)?;
+    values::check(&before, &as_json(&new)?)?;
     // the same patch once more, now with what has always been protected
     rules = PatchRules {
         protected: PROTECTED,
@@ -339,6 +340,9 @@ async fn check_owner(app: &App, old: &AuthGroup, new: &AuthGroup) -> ApiResult<(
 }
 
 async fn check_name(app: &App, old: &AuthGroup, new: &mut AuthGroup) -> ApiResult<()> {
+    if new.name != old.name && names::is_reserved(&new.name) {
+        return Err(ApiError::forbidden("Protected Namespace"));
+    }
     if new.pretty_name == old.pretty_name {
         return Ok(());
     }
