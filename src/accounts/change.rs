@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
-use crate::accounts::create::{NAME_LIMIT, lower};
+use crate::accounts::create::{NAME, is_name, lower};
 use crate::accounts::recovery::forget_factors;
 use crate::accounts::{Account, attempts, passwords, rules};
 use crate::app::App;
@@ -148,9 +148,9 @@ impl ChangeRules<'_> {
 
 fn name(field: &str, value: &str) -> ApiResult<String> {
     let value = lower(value);
-    if value.is_empty() || value.chars().count() > NAME_LIMIT {
+    if value.is_empty() || !is_name(&value) {
         return Err(ApiError::validation(format!(
-            "accounts validation failed: {field}: must have 1 to {NAME_LIMIT} characters"
+            "accounts validation failed: {field}: must not be empty and have {NAME}"
         )));
     }
     Ok(value)

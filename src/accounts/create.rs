@@ -49,11 +49,22 @@ static PROFILE_SHAPE: Shape = Shape {
 /// Longest e-mail address (RFC 5321 §4.5.3.1.3) and user name.
 pub const NAME_LIMIT: usize = 254;
 
+/// What a name may hold, for those who are told that theirs does not.
+pub const NAME: &str = "at most 254 characters, no line breaks and other control characters";
+
+/// Can it be an e-mail address or user name? Such names stand in headers of mails and in lists that
+/// people read, so nothing in them starts a line or turns the direction of writing.
+pub fn is_name(text: &str) -> bool {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().count() <= NAME_LIMIT && !text.contains(|c| breaks(c) || turns(c))
+}
+
 static SHAPE: Shape = Shape {
     required: &["email"],
     members: &[
-        ("email", Kind::TextUpTo(NAME_LIMIT)),
-        ("username", Kind::TextUpTo(NAME_LIMIT)),
+        ("email", Kind::Matching(is_name, NAME)),
+        ("username", Kind::Matching(is_name, NAME)),
         ("password", Kind::Text),
         ("generatePassword", Kind::Boolean),
         ("phone", Kind::Nested(&PHONE_SHAPE)),

@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::accounts::Account;
-use crate::accounts::create::{NAME_LIMIT, PHONE_SHAPE, blank, lower, phone};
+use crate::accounts::create::{NAME, PHONE_SHAPE, blank, is_name, lower, phone};
 use crate::app::App;
+use crate::clients::Client;
 use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
@@ -25,8 +26,8 @@ static ITEM: Shape = Shape {
     required: &["email"],
     members: &[
         ("id", Kind::Matching(is_id, "an id without slashes")),
-        ("email", Kind::TextUpTo(NAME_LIMIT)),
-        ("username", Kind::TextUpTo(NAME_LIMIT)),
+        ("email", Kind::Matching(is_name, NAME)),
+        ("username", Kind::Matching(is_name, NAME)),
         ("phone", Kind::Nested(&PHONE_SHAPE)),
     ],
     open: false,
@@ -180,6 +181,12 @@ impl Used {
                 .find(any_of("_id", chunk.iter().map(|a| a.id.as_str())))
                 .await?;
             ids.extend(same_id.into_iter().map(|a| a.id));
+            // tokens of a person with such an id would pass for the client's own
+            let clients = app.store.of::<Client>();
+            let same_id = clients
+                .find(any_of("_id", chunk.iter().map(|a| a.id.as_str())))
+                .await?;
+            ids.extend(same_id.into_iter().map(|c| c.id));
         }
         Ok(Self { names, ids })
     }

@@ -291,6 +291,11 @@ async fn principal(
         .await?
         .filter(|a| a.auth_group == tenant.id() && a.is_usable())
         .ok_or(INVALID)?;
+    // a token of another person who had this id before
+    let issued = claims.get("iat").and_then(Json::as_i64);
+    if issued.is_some_and(|iat| iat < account.created_at.as_millis().div_euclid(1000)) {
+        return Err(INVALID);
+    }
     Ok(Caller::User(Box::new(UserCaller {
         account,
         claims,

@@ -192,6 +192,12 @@ pub async fn compute(ctx: &mut Ctx) -> ApiResult<()> {
             .collect();
     } else {
         rights.organizations = words(claims.get("x-access-organizations"));
+        if let Caller::User(user) = &ctx.caller {
+            // whoever was taken out of one acts for it no more, whatever an older token says
+            let entries = &user.account.access;
+            let still = |id: &String| entries.iter().any(|e| e.organization.id == *id);
+            rights.organizations.retain(still);
+        }
         let in_org = |claim: &str, org: &str| -> Vec<String> {
             if rights.organizations.iter().any(|o| o == org) {
                 words(claims.get(claim).and_then(|v| v.get(org)))

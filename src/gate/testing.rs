@@ -5,6 +5,8 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::Value as Json;
 
+use crate::accounts::Account;
+use crate::accounts::model::AccessEntry;
 use crate::app::App;
 use crate::gate::{Ctx, Route, chain};
 use crate::http::error::ApiResult;
@@ -12,6 +14,7 @@ use crate::http::hosts::Hosts;
 use crate::http::request::{Body, Request};
 use crate::http::router::{Found, Router};
 use crate::oidc::records::{AccessToken, Grant, Record};
+use crate::store::StoreError;
 
 /// The router of the whole server.
 pub fn router() -> Router<&'static Route> {
@@ -64,8 +67,8 @@ pub async fn read(answer: ApiResult<HttpResponse>) -> (u16, Json) {
     (status, serde_json::from_slice(&bytes).unwrap_or(Json::Null))
 }
 
-/// Stores an access token, which needs a client, an account and further claims, under `id`, and
-/// the grant behind it. It lives for ten minutes.
+/// Stores an access token, which needs a client, an account and further claims, under `id`, with
+/// the grant behind it, and makes the account belong to the organizations it names. It lives for ten minutes.
 pub async fn token(app: &App, id: &str, token: AccessToken) {
     let grant = Grant {
         account_id: token.account_id.clone(),
@@ -75,6 +78,20 @@ pub async fn token(app: &App, id: &str, token: AccessToken) {
     };
     let grant = Record::new(format!("grant-{}", token.account_id), grant, None);
     app.store.of::<Record<Grant>>().put(&grant).await.unwrap();
+    let named = token.extra.get_str("x-access-organizations");
+    let named: Vec<&str> = named.unwrap_or_default().split_whitespace().collect();
+    let accounts = app.store.of::<Account>();
+    let belongs = |account: &mut Account| {
+        for id in &named {
+            if account.access.iter().all(|e| e.organization.id != *id) {
+                let mut entry = AccessEntry::default();
+                (*id).clone_into(&mut entry.organization.id);
+                account.access.push(entry);
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    accounts.update(&token.account_id, belongs).await.unwrap();
     let exp = app.now() + 600;
     let token = AccessToken {
         iat: app.now(),

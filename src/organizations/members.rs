@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
 use crate::access::members::{Wanted, check_email, define, held};
-use crate::accounts::create::{self as creation, NAME_LIMIT, NewAccount, lower};
+use crate::accounts::create::{self as creation, NAME, NewAccount, is_name, lower};
 use crate::accounts::model::{AccessEntry, OrganizationAccess, hide};
 use crate::accounts::{Account, attempts, rules as accounts};
 use crate::app::App;
@@ -95,9 +95,9 @@ impl Invitation {
         })?;
         let username = text("username");
         for name in [Some(&email), username.as_ref()].into_iter().flatten() {
-            if name.chars().count() > NAME_LIMIT || name.contains('\0') {
+            if !is_name(name) {
                 return Err(ApiError::bad_request(format!(
-                    "E-mail addresses and user names have at most {NAME_LIMIT} characters"
+                    "E-mail addresses and user names have {NAME}"
                 )));
             }
         }

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use ueauth::accounts::Account;
 use ueauth::oidc::records::{InitialAccessToken, Purpose, Record};
-use ueauth::store::StoreError;
+use ueauth::store::{Date, StoreError};
 use ueauth_actors::{Clock, SystemClock};
 
 use super::embedded;
@@ -313,4 +314,86 @@ async fn resets_tell_who_has_an_account() {
         assert_eq!(answers.first(), answers.last(), "{path}");
     }
     assert_ne!(text(&json!(tenant.user.email)), "nobody@shop.test");
+}
+
+/// People who are imported with the id of a client pass for that client.
+#[tokio::test]
+async fn imported_people_pass_for_clients() {
+    let server = embedded().await;
+    let tenant = Tenant::create(&server).await;
+    let client = tenant.web_client(json!({})).await;
+    let people = json!([
+        {"id": client["client_id"], "email": "someone@shop.test"}, {"email": "other@shop.test"},
+    ]);
+    let done = tenant
+        .api(&server, Method::POST, "accounts", Some(people), 201)
+        .await;
+    let done = &done["data"];
+    assert_eq!(
+        (&done["attempted"], &done["ok"]),
+        (&json!(2), &json!(1)),
+        "{done}"
+    );
+}
+
+/// Signed tokens of somebody who is gone work again for whoever gets the same id.
+#[tokio::test]
+async fn tokens_outlive_the_account_they_were_issued_to() {
+    let mut server = embedded().await;
+    let tenant = Tenant::create(&server).await;
+    let token = tenant.token_of(&server, &tenant.user).await;
+    assert_eq!(token.split('.').count(), 3, "{token}");
+    let me = format!("/api/{}/account/me", tenant.group);
+    get(&server, &me, &token).await.expect(200);
+    let (id, later) = (tenant.user.id.clone(), SystemClock.now() + 60_000);
+    behind_its_back(&mut server, async |store| {
+        let made_anew = |account: &mut Account| {
+            account.created_at = Date::from_millis(later);
+            Ok::<_, StoreError>(())
+        };
+        let changed = store.of::<Account>().update(&id, made_anew).await;
+        assert!(changed.expect("the store").is_some());
+    })
+    .await;
+    get(&server, &me, &token).await.expect(401);
+}
+
+/// Line breaks in names get into the headers of mails, and other marks turn what people read around.
+#[tokio::test]
+async fn names_hold_line_breaks() {
+    let server = embedded().await;
+    let tenant = Tenant::create(&server).await;
+    let accounts = format!("/api/{}/accounts", tenant.group);
+    let account = format!("/api/{}/account", tenant.group);
+    let user = format!("{account}/{}", tenant.user.id);
+    let owner = tenant.owner_token.as_str();
+    for bad in [
+        "a@shop.test\r\nBcc: b@shop.test",
+        "a\u{202e}b@shop.test",
+        "a\u{2028}@shop.test",
+        "a\t@shop.test",
+    ] {
+        let body = json!({"email": bad, "password": "N3w!passw0rd"});
+        call(&server, Method::POST, &account, owner, body)
+            .await
+            .expect(400);
+        let body = json!({"email": "a@shop.test", "username": bad, "password": "N3w!passw0rd"});
+        call(&server, Method::POST, &account, owner, body)
+            .await
+            .expect(400);
+        let body = json!([{"email": bad}]);
+        call(&server, Method::POST, &accounts, owner, body)
+            .await
+            .expect(400);
+        for name in ["/email", "/username"] {
+            let patch = json!([{"op": "replace", "path": name, "value": bad}]);
+            let refused = call(&server, Method::PATCH, &user, owner, patch).await;
+            assert!((400..500).contains(&refused.status), "{}", refused.text);
+        }
+    }
+    // what stands twice in a form is not understood differently by two readers
+    let form = [("email", "a@shop.test"), ("email", "b@shop.test")];
+    let twice = to(&server, Method::POST, &account).bearer_auth(owner);
+    let refused = send(twice.form(&form)).await.expect(400).json();
+    assert!(text(&refused["message"]).contains("'email'"), "{refused}");
 }
