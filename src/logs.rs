@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
@@ -59,6 +60,20 @@ impl Document for Log {
     }
 }
 
+/// What is answered once, such as a made-up password, is not kept.
+fn hide_secrets(data: &mut Json) {
+    match data {
+        Json::Object(members) => {
+            members.retain(|name, _| !SECRETS.contains(&name.as_str()));
+            members.values_mut().for_each(hide_secrets);
+        }
+        Json::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+const SECRETS: &[&str] = &["password", "token", "key", "client_secret", "recoverCodes"];
+
 /// The entry of an error that a client was sent; none for the error that something exists already.
 fn entry(now: Date, id: &str, e: &ApiError, oidc: bool) -> Option<Log> {
     if e.status == StatusCode::CONFLICT && e.duplicate {
@@ -71,7 +86,9 @@ fn entry(now: Date, id: &str, e: &ApiError, oidc: bool) -> Option<Log> {
     details.insert("error", e.error.as_ref());
     details.insert("message", e.message.as_str());
     if let Some(data) = e.data.as_ref().filter(|_| !oidc) {
-        details.insert("data", crate::store::from_json(data));
+        let mut data = data.clone();
+        hide_secrets(&mut data);
+        details.insert("data", crate::store::from_json(&data));
     }
     Some(Log {
         id: id.to_owned(),

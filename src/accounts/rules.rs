@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::accounts::model::{PasswordHistory, hide};
 use crate::accounts::{Account, attempts};
 use crate::app::App;
+use crate::challenges::model::StoredChallenge;
 use crate::challenges::peace;
 use crate::devices::rules as devices;
 use crate::groups::Tenant;
@@ -13,6 +14,7 @@ use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::{ApiError, reply};
+use crate::notifications::Notification;
 use crate::notifications::delivery::is_on;
 use crate::oidc::records::{
     AccessToken, AuthorizationCode, Grant, InitialAccessToken, Record, RefreshToken,
@@ -274,6 +276,15 @@ async fn delete_leftovers(app: &App, group: &str, id: &str) -> Result<(), StoreE
     devices::remove_all(app, group, id).await?;
     attempts::clear(app, group, id).await?;
     peace::forget(app, group, id).await?;
+    // or the server would go on trying to send them
+    store
+        .of::<Notification>()
+        .delete_many(and([eq("authGroupId", group), eq("recipientUserId", id)]))
+        .await?;
+    store
+        .of::<StoredChallenge>()
+        .delete_many(of_account(group, id))
+        .await?;
     let remembered = of_account(group, id);
     store
         .of::<PasswordHistory>()

@@ -11,7 +11,8 @@ use crate::groups::Tenant;
 use crate::http::ApiError;
 use crate::http::error::{ApiResult, PageRule};
 use crate::number::Number;
-use crate::oidc::records::{Record, RegistrationAccessToken};
+use crate::oidc::records::{ClientCredentials, Record, RegistrationAccessToken};
+use crate::product_keys::ProductKey;
 use crate::products::Product;
 use crate::snapshots::{Named, Rules, Snapshots};
 use crate::store::{Filter, Object, StoreError, Value, and, any_of, eq};
@@ -186,8 +187,9 @@ pub async fn associate(
     Ok(())
 }
 
-/// Deletes the group's client with its registration tokens and takes it out of all products.
-/// Its other tokens die with it, since every use of one looks the client up.
+/// Deletes the group's client with its registration tokens and product keys, which stop working at
+/// once, and takes it out of all products. Its other tokens die with it, since every use of one
+/// looks the client up.
 pub async fn remove(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Client>, StoreError> {
     let taken = app
         .store
@@ -199,6 +201,14 @@ pub async fn remove(app: &App, tenant: &Tenant, id: &str) -> Result<Option<Clien
     }
     app.clients.changed(id);
     forget_registration_tokens(app, id).await?;
+    app.store
+        .of::<Record<ClientCredentials>>()
+        .delete_many(eq("payload.clientId", id))
+        .await?;
+    app.store
+        .of::<ProductKey>()
+        .delete_many(and([eq("authGroup", tenant.id()), eq("clientId", id)]))
+        .await?;
     let products = app
         .store
         .of::<Product>()

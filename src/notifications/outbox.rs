@@ -150,6 +150,11 @@ async fn one(app: &App, id: &str) -> Result<(), StoreError> {
 
 /// Hands a stored message over again because somebody asks for it, whatever its state.
 pub async fn again(app: &App, it: &Notification) -> ApiResult<Result<Notification, DeliveryError>> {
+    let until = it.delivery.as_ref().and_then(|d| d.until);
+    if until.is_some_and(|until| until <= app.date()) {
+        failed(app, &it.id, &DeliveryError::Expired).await?;
+        return Ok(Err(DeliveryError::Expired));
+    }
     let next = lease(app);
     app.store
         .of::<Notification>()

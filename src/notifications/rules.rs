@@ -15,7 +15,7 @@ use crate::notifications::model::{Kind, New, Notification};
 use crate::notifications::outbox;
 use crate::plugins::Plugins;
 use crate::plugins::rules::current;
-use crate::store::{Filter, Object, Query, and, eq};
+use crate::store::{Filter, Object, Order, Query, and, eq};
 
 /// Most messages one request for all that are due hands over.
 const BATCH: u64 = 25;
@@ -224,7 +224,10 @@ pub async fn process(app: &App, tenant: &Tenant, it: Notification) -> ApiResult<
 
 /// Hands over what is still due among those that satisfy the condition, one after the other.
 pub async fn process_all(app: &App, tenant: &Tenant, which: Filter) -> ApiResult<Json> {
-    let due = Query::new(and([which, eq("processed", false)])).limit(BATCH);
+    let due = Query::new(and([which, eq("processed", false)]))
+        .sort("delivery.attempts", Order::Ascending)
+        .sort("createdAt", Order::Ascending)
+        .limit(BATCH);
     let due = app.store.of::<Notification>().find(due).await?;
     let (mut shown, mut sent) = (Vec::new(), 0_usize);
     for it in due {

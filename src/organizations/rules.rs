@@ -280,6 +280,15 @@ pub async fn create(
         domains.delete(&domain.id).await?;
         return Err(e.into());
     }
+    // no index holds names of several fields together: another one may have got the name meanwhile
+    if let Err(e) = refuse_taken(app, &organization, None).await {
+        domains.delete(&domain.id).await?;
+        app.store
+            .of::<Organization>()
+            .delete(&organization.id)
+            .await?;
+        return Err(e);
+    }
     Ok((organization, domain))
 }
 

@@ -205,7 +205,19 @@ pub async fn rotate(
         .await;
     match changed {
         Ok(Some(stored)) => {
-            end_token(app, &old).await?;
+            if let Err(e) = end_token(app, &old).await {
+                // the record has to name the token that still works, so that the call can be repeated
+                let back = |record: &mut ProductKey| {
+                    record.key.clone_from(&old);
+                    Ok::<_, StoreError>(())
+                };
+                app.store
+                    .of::<ProductKey>()
+                    .update(&record.id, back)
+                    .await?;
+                end_token(app, &key).await?;
+                return Err(e.into());
+            }
             Ok(with_key(&stored, ends))
         }
         Ok(None) => {

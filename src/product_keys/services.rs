@@ -11,8 +11,6 @@ use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
-use crate::oidc::records::{ClientCredentials, Record};
-use crate::product_keys::ProductKey;
 use crate::products::Product;
 use crate::store::{Filter, Object, StoreError, Value, and, any_of, eq};
 
@@ -166,18 +164,23 @@ pub async fn set_roles(
     Ok(changed)
 }
 
+/// Deletes the services of a product, whose keys stop working at once.
+pub async fn delete_all(app: &App, tenant: &Tenant, product: &str) -> Result<(), StoreError> {
+    let clients = app.store.of::<Client>();
+    let of_product = and([
+        clients::of_group(tenant),
+        eq("payload.client_label", LABEL),
+        eq("payload.associated_product", product),
+    ]);
+    for service in clients.find(of_product).await? {
+        delete(app, tenant, &service).await?;
+    }
+    Ok(())
+}
+
 /// Deletes a service with its keys, which stop working at once.
 pub async fn delete(app: &App, tenant: &Tenant, service: &Client) -> Result<(), StoreError> {
-    let id = service.id.as_str();
-    clients::remove(app, tenant, id).await?;
-    app.store
-        .of::<Record<ClientCredentials>>()
-        .delete_many(eq("payload.clientId", id))
-        .await?;
-    app.store
-        .of::<ProductKey>()
-        .delete_many(and([eq("authGroup", tenant.id()), eq("clientId", id)]))
-        .await?;
+    clients::remove(app, tenant, &service.id).await?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ async fn delete(ctx: Ctx) -> ApiResult<Reply> {
     if product.core {
         ctx.root_only()?;
     }
-    let (permissions, gone) = rules::delete(&ctx.app, &product).await?;
+    let (permissions, gone) = rules::delete(&ctx.app, ctx.tenant()?, &product).await?;
     let data = json!({ "permissionsDeleted": permissions, "product": gone.public() });
     reply::ok(TYPE, data)
 }

@@ -17,6 +17,7 @@ use crate::http::request::Pairs;
 use crate::http::validate::{Kind, Shape};
 use crate::organizations::Organization;
 use crate::permissions::Permission;
+use crate::product_keys::services;
 use crate::products::Product;
 use crate::products::model::{ProductMeta, hide};
 use crate::roles::Role;
@@ -269,9 +270,9 @@ pub async fn change(
     Ok(changed)
 }
 
-/// Deletes the product with its permissions: `(permissions deleted, product)`. Refused with 400
+/// Deletes the product with its permissions and key services: `(permissions deleted, product)`. Refused with 400
 /// while an organization has it or a role belongs to it; then nothing has changed.
-pub async fn delete(app: &App, product: &Product) -> ApiResult<(u64, Product)> {
+pub async fn delete(app: &App, tenant: &Tenant, product: &Product) -> ApiResult<(u64, Product)> {
     let store = &app.store;
     let group = || eq("authGroup", product.auth_group.as_str());
     let organizations = store
@@ -310,6 +311,8 @@ pub async fn delete(app: &App, product: &Product) -> ApiResult<(u64, Product)> {
         )
         .data(left.collect()));
     }
+    // they can not be reached without their product
+    services::delete_all(app, tenant, &product.id).await?;
     // the product first: should the rest fail, no product is left without its permissions
     let gone = store
         .of::<Product>()

@@ -1,6 +1,7 @@
 //! Patches, passwords and deletion.
 
 use super::*;
+use crate::notifications::Notification;
 
 #[actix_web::test]
 async fn patches_name_their_author_and_hole_change_nobody_elses_account() {
@@ -219,6 +220,14 @@ async fn hole_a_deleted_account_leaves_nothing_behind() {
             .await
             .unwrap();
         w.mailed_token(id).await;
+        let message = json!({
+            "_id": format!("n-{id}"), "authGroupId": "g1", "recipientUserId": id, "createdBy": "owner",
+            "destinationUri": "", "message": "hello",
+        });
+        let mut message: Notification = serde_json::from_value(message).unwrap();
+        message.created_at = w.app.date();
+        let messages = w.app.store.of::<Notification>();
+        messages.insert(&message).await.unwrap();
     }
     let (status, answer) = w
         .call(
@@ -286,6 +295,11 @@ async fn hole_a_deleted_account_leaves_nothing_behind() {
             left
         );
         assert_eq!(iats.count(eq("payload.sub", id)).await.unwrap(), left);
+        let messages = store.of::<Notification>();
+        assert_eq!(
+            messages.count(eq("recipientUserId", id)).await.unwrap(),
+            left
+        );
     }
 }
 

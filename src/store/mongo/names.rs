@@ -91,7 +91,7 @@ fn decode(name: &str) -> Cow<'_, str> {
         let code = CODES.iter().find(|(_, code)| rest.starts_with(code));
         let (c, length) = code.map_or((c, c.len_utf8()), |(plain, code)| (*plain, code.len()));
         out.push(c);
-        rest = &rest[length..];
+        rest = rest.get(length..).unwrap_or_default();
     }
     Cow::Owned(out)
 }

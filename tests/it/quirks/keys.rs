@@ -111,6 +111,49 @@ on_both_stores! {
     }
 }
 
+/// Keys of a product, or of a client, that is gone go on working, and nobody can reach them.
+#[tokio::test]
+async fn keys_outlive_their_product_and_their_client() {
+    let server = embedded().await;
+    let shop = Shop::open(&server).await;
+    let tenant = &shop.tenant;
+    let [by_client, by_product] = [
+        shop.service(&server, "One").await,
+        shop.service(&server, "Two").await,
+    ];
+    let [first, second] = [
+        shop.key(&server, &by_client, "First").await,
+        shop.key(&server, &by_product, "Second").await,
+    ];
+    for key in [&first, &second] {
+        assert_eq!(shop.status(&server, &key["key"]).await, 200);
+    }
+    let client = format!("client/{}", text(&by_client["clientId"]));
+    tenant
+        .api(&server, Method::DELETE, &client, None, 200)
+        .await;
+    assert_eq!(shop.status(&server, &first["key"]).await, 401);
+    let left = tenant
+        .api(&server, Method::GET, &shop.path(""), None, 200)
+        .await;
+    assert_eq!(left["data"].as_array().expect("keys").len(), 1, "{left}");
+
+    let service = shop.path(&format!("/service/{}", text(&by_product["clientId"])));
+    let nothing = json!({"roles": []});
+    tenant
+        .api(&server, Method::PUT, &service, Some(nothing), 200)
+        .await;
+    let role = format!("products/{}/roles/{}", shop.product, shop.role);
+    tenant.api(&server, Method::DELETE, &role, None, 200).await;
+    let product = format!("products/{}", shop.product);
+    tenant
+        .api(&server, Method::DELETE, &product, None, 200)
+        .await;
+    assert_eq!(shop.status(&server, &second["key"]).await, 401);
+    let service = format!("client/{}", text(&by_product["clientId"]));
+    tenant.api(&server, Method::GET, &service, None, 404).await;
+}
+
 /// The key is shown again in lists, or those of all products are; a body names another product.
 #[tokio::test]
 async fn keys_of_all_products_are_listed_and_shown() {
