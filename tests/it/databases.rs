@@ -201,7 +201,7 @@ impl Ran {
     }
 }
 
-fn command(args: &[&str]) -> Command {
+pub fn command(args: &[&str]) -> Command {
     let program = std::env::var_os("UEAUTH_BIN").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_ueauth")),
         PathBuf::from,

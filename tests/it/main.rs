@@ -50,6 +50,7 @@ mod devices;
 mod document;
 mod expiry;
 mod ferretdb;
+mod first_start;
 mod flow;
 mod holes;
 mod keeping;
