@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream::iter;
 
 use crate::server::{Server, Store};
+use callers::COLUMNS;
 use table::{Row, Table};
 use world::World;
 
@@ -60,19 +61,25 @@ async fn observe(world: &World, rows: Vec<Row>) -> Table {
     table
 }
 
-async fn compare(store: Store) {
+fn all() -> Vec<&'static str> {
+    COLUMNS.iter().map(|(code, _)| *code).collect()
+}
+
+/// Compares what the store makes of the callers with these codes.
+async fn compare(store: Store, asked: &[&str]) {
     let closed = [("groups.open_registration", "false")];
     let Some(server) = Server::start_with(store, &closed).await else {
         return;
     };
-    let world = Box::pin(World::create(server)).await;
+    let mut world = Box::pin(World::create(server)).await;
+    world.callers.retain(|caller| asked.contains(&caller.code));
     let rows = variants::rows(&world.document().await);
     let observed = Box::pin(observe(&world, rows)).await;
-    let write = std::env::var("UEAUTH_TEST_WRITE_MATRIX").is_ok_and(|value| value == "1");
-    if write && store == Store::Embedded {
+    let all_asked = asked.len() == COLUMNS.len();
+    if all_asked && std::env::var("UEAUTH_TEST_WRITE_MATRIX").is_ok_and(|value| value == "1") {
         return observed.write();
     }
-    let faults = Table::read().differences(&observed);
+    let faults = Table::read().of(asked).differences(&observed, asked);
     assert!(
         faults.is_empty(),
         "{} rows differ; if that is meant, write tests/it/matrix/table.txt anew and review it:\n{}",
@@ -83,10 +90,18 @@ async fn compare(store: Store) {
 
 #[tokio::test]
 async fn every_route_answers_every_caller_as_written() {
-    Box::pin(compare(Store::Embedded)).await;
+    Box::pin(compare(Store::Embedded, &all())).await;
+}
+
+/// Every route asks the store there. Four callers stand for the ways their rights are found: FerretDB looks through
+/// whole collections, so that all fourteen take minutes.
+#[tokio::test]
+async fn every_route_answers_some_callers_as_written_on_mongodb() {
+    Box::pin(compare(Store::Mongo, &["mem", "orgA", "own", "cliA"])).await;
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn every_route_answers_every_caller_as_written_on_mongodb() {
-    Box::pin(compare(Store::Mongo)).await;
+    Box::pin(compare(Store::Mongo, &all())).await;
 }
