@@ -558,4 +558,19 @@ mod tests {
             );
         }
     }
+
+    #[tokio::test]
+    async fn credentials_are_looked_up_where_accounts_are_kept_unless_the_address_says_where() {
+        for (address, wanted) in [
+            ("mongodb://u:p@localhost/x", Some("admin")),
+            ("mongodb://u:p@localhost/x?authSource=other", Some("other")),
+            ("mongodb://localhost/x", None),
+        ] {
+            let clock: Clock = std::sync::Arc::new(|| 0);
+            let options = StoreOptions::new(address, clock);
+            let credential = settings(&options).await.unwrap().credential;
+            let source = credential.and_then(|credential| credential.source);
+            assert_eq!(source.as_deref(), wanted, "{address}");
+        }
+    }
 }
