@@ -177,16 +177,12 @@ impl Used {
                 ]))
                 .await?;
             names.extend(holders.into_iter().flat_map(|a| [a.email, a.username]));
-            let same_id = accounts
-                .find(any_of("_id", chunk.iter().map(|a| a.id.as_str())))
-                .await?;
-            ids.extend(same_id.into_iter().map(|a| a.id));
+            let same_id = || any_of("_id", chunk.iter().map(|a| a.id.as_str()));
+            let holders = accounts.find(same_id()).await?;
+            ids.extend(holders.into_iter().map(|a| a.id));
             // tokens of a person with such an id would pass for the client's own
-            let clients = app.store.of::<Client>();
-            let same_id = clients
-                .find(any_of("_id", chunk.iter().map(|a| a.id.as_str())))
-                .await?;
-            ids.extend(same_id.into_iter().map(|c| c.id));
+            let holders = app.store.of::<Client>().find(same_id()).await?;
+            ids.extend(holders.into_iter().map(|c| c.id));
         }
         Ok(Self { names, ids })
     }

@@ -135,13 +135,18 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Is what the message is about over?
+fn is_late(app: &App, it: &Notification) -> bool {
+    let until = it.delivery.as_ref().and_then(|d| d.until);
+    until.is_some_and(|until| until <= app.date())
+}
+
 async fn one(app: &App, id: &str) -> Result<(), StoreError> {
     let taken = deliveries::take_on::<Notification>(app, id).await?;
     let Some(it) = taken else {
         return Ok(());
     };
-    let until = it.delivery.as_ref().and_then(|d| d.until);
-    if until.is_some_and(|until| until <= app.date()) {
+    if is_late(app, &it) {
         return failed(app, id, &DeliveryError::Expired).await;
     }
     go(app, &it).await;
@@ -150,8 +155,7 @@ async fn one(app: &App, id: &str) -> Result<(), StoreError> {
 
 /// Hands a stored message over again because somebody asks for it, whatever its state.
 pub async fn again(app: &App, it: &Notification) -> ApiResult<Result<Notification, DeliveryError>> {
-    let until = it.delivery.as_ref().and_then(|d| d.until);
-    if until.is_some_and(|until| until <= app.date()) {
+    if is_late(app, it) {
         failed(app, &it.id, &DeliveryError::Expired).await?;
         return Ok(Err(DeliveryError::Expired));
     }

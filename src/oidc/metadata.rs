@@ -15,7 +15,6 @@ use crate::groups::Tenant;
 use crate::http::validate::is_email;
 use crate::jose::Alg;
 use crate::oidc::scopes;
-use crate::settings::ScopePattern;
 
 /// Metadata as sent, by name.
 pub type Properties = Map<String, Json>;
@@ -185,10 +184,8 @@ impl Rules {
                 .map(ToString::to_string)
                 .collect()
         };
-        let restricted = app.settings.scopes.restricted.iter().map(|p| match p {
-            ScopePattern::Exact(name) => name.clone(),
-            ScopePattern::Dynamic(expression) => format!("{{d}}{}", expression.as_str()),
-        });
+        let restricted = app.settings.scopes.restricted.iter();
+        let restricted = restricted.map(|pattern| pattern.published().into_owned());
         Self {
             grant_types,
             acr_values: config.acr_values.clone(),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::app::App;
 use crate::clients::Client;
 use crate::groups::Tenant;
+use crate::settings::ScopePattern;
 
 pub const BASE: &[&str] = &[
     "openid",
@@ -28,11 +29,8 @@ const DYNAMIC: &str = "{d}";
 /// The group's scopes in the order they are published; expressions keep their mark.
 pub fn supported<'a>(app: &'a App, tenant: &'a Tenant) -> Vec<Cow<'a, str>> {
     let mut out: Vec<Cow<'a, str>> = BASE.iter().map(|s| Cow::Borrowed(*s)).collect();
-    let core = app.settings.scopes.core.iter().map(|p| match p {
-        crate::settings::ScopePattern::Exact(s) => Cow::Borrowed(s.as_str()),
-        crate::settings::ScopePattern::Dynamic(r) => Cow::Owned(format!("{DYNAMIC}{}", r.as_str())),
-    });
-    out.extend(core);
+    let core = &app.settings.scopes.core;
+    out.extend(core.iter().map(ScopePattern::published));
     let own = &tenant.group.config.scopes;
     out.extend(own.iter().map(|s| Cow::Borrowed(s.as_str())));
     for claim in CLAIM_SCOPES {

@@ -6,7 +6,6 @@ use crate::access::evaluate::core_products;
 use crate::accounts::Account;
 use crate::app::App;
 use crate::clients::model::SecretView;
-use crate::clients::{Client, rules as clients};
 use crate::domains::Domain;
 use crate::domains::model::DomainMeta;
 use crate::gate::Ctx;
@@ -19,7 +18,7 @@ use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
 use crate::http::validate::{Kind, Shape};
 use crate::organizations::{Organization, sso};
-use crate::product_keys::ProductKey;
+use crate::product_keys::{ProductKey, services};
 use crate::products::Product;
 use crate::products::model::{GROUP_ADMIN, ORG_ADMIN};
 use crate::profiles::OrganizationProfile;
@@ -448,14 +447,7 @@ pub async fn delete(app: &App, tenant: &Tenant, id: &str) -> ApiResult<Organizat
     let of_it = || and([eq("authGroup", group), eq("organization", id)]);
     let store = &app.store;
     // key services first: their tokens die with them
-    let services = and([
-        clients::of_group(tenant),
-        eq("payload.initialized_org_context", id),
-        eq("payload.client_label", "product-key"),
-    ]);
-    for service in store.of::<Client>().find(services).await? {
-        clients::remove(app, tenant, &service.id).await?;
-    }
+    services::delete_all(app, tenant, eq("payload.initialized_org_context", id)).await?;
     store
         .of::<ProductKey>()
         .delete_many(and([eq("authGroup", group), eq("organizationId", id)]))

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::access::client_access::check_roles;
 use crate::access::evaluate::find_organization;
-use crate::clients::Client;
+use crate::clients::{Client, rules as clients};
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
@@ -155,7 +155,7 @@ async fn set_roles(ctx: Ctx) -> ApiResult<Reply> {
 async fn delete_service(ctx: Ctx) -> ApiResult<Reply> {
     let product = product(&ctx)?;
     let gone = service(&ctx, ctx.req.param("clientId")?).await?;
-    services::delete(&ctx.app, ctx.tenant()?, &gone).await?;
+    clients::remove(&ctx.app, ctx.tenant()?, &gone.id).await?;
     let out = json!({ "authGroup": ctx.group_id()?, "clientId": gone.id, "productId": product.id });
     reply::ok(TYPE, out)
 }

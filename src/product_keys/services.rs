@@ -164,23 +164,13 @@ pub async fn set_roles(
     Ok(changed)
 }
 
-/// Deletes the services of a product, whose keys stop working at once.
-pub async fn delete_all(app: &App, tenant: &Tenant, product: &str) -> Result<(), StoreError> {
-    let clients = app.store.of::<Client>();
-    let of_product = and([
-        clients::of_group(tenant),
-        eq("payload.client_label", LABEL),
-        eq("payload.associated_product", product),
-    ]);
-    for service in clients.find(of_product).await? {
-        delete(app, tenant, &service).await?;
+/// Deletes the services that satisfy the condition; their keys stop working at once.
+pub async fn delete_all(app: &App, tenant: &Tenant, which: Filter) -> Result<(), StoreError> {
+    let label = eq("payload.client_label", LABEL);
+    let services = and([clients::of_group(tenant), label, which]);
+    for service in app.store.of::<Client>().find(services).await? {
+        clients::remove(app, tenant, &service.id).await?;
     }
-    Ok(())
-}
-
-/// Deletes a service with its keys, which stop working at once.
-pub async fn delete(app: &App, tenant: &Tenant, service: &Client) -> Result<(), StoreError> {
-    clients::remove(app, tenant, &service.id).await?;
     Ok(())
 }
 

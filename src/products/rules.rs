@@ -270,8 +270,8 @@ pub async fn change(
     Ok(changed)
 }
 
-/// Deletes the product with its permissions and key services: `(permissions deleted, product)`. Refused with 400
-/// while an organization has it or a role belongs to it; then nothing has changed.
+/// Deletes the product with its permissions and key services: `(permissions deleted, product)`.
+/// Refused with 400 while an organization has it or a role belongs to it; then nothing has changed.
 pub async fn delete(app: &App, tenant: &Tenant, product: &Product) -> ApiResult<(u64, Product)> {
     let store = &app.store;
     let group = || eq("authGroup", product.auth_group.as_str());
@@ -312,7 +312,8 @@ pub async fn delete(app: &App, tenant: &Tenant, product: &Product) -> ApiResult<
         .data(left.collect()));
     }
     // they can not be reached without their product
-    services::delete_all(app, tenant, &product.id).await?;
+    let of_it = eq("payload.associated_product", product.id.as_str());
+    services::delete_all(app, tenant, of_it).await?;
     // the product first: should the rest fail, no product is left without its permissions
     let gone = store
         .of::<Product>()

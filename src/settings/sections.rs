@@ -1,5 +1,6 @@
 //! The sections and the types of their values. Reasons are in `config/default.toml`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -261,6 +262,14 @@ impl ScopePattern {
         match self {
             Self::Exact(name) => name == scope,
             Self::Dynamic(expression) => expression.is_match(scope),
+        }
+    }
+
+    /// As it is published; expressions keep their mark.
+    pub fn published(&self) -> Cow<'_, str> {
+        match self {
+            Self::Exact(name) => Cow::Borrowed(name),
+            Self::Dynamic(expression) => Cow::Owned(format!("{{d}}{}", expression.as_str())),
         }
     }
 

@@ -265,9 +265,13 @@ fn by_id(document: &RawDocument) -> Result<Document, StoreError> {
 }
 
 fn outgoing(document: RawDocumentBuf, names: Names) -> Result<RawDocumentBuf, StoreError> {
-    let mut document = names.outgoing(&document)?.unwrap_or(document);
+    Ok(revised(names.outgoing(&document)?.unwrap_or(document)))
+}
+
+/// The document with a new revision.
+fn revised(mut document: RawDocumentBuf) -> RawDocumentBuf {
     document.append(bson::cstr!("__rev"), revision());
-    Ok(document)
+    document
 }
 
 fn revision() -> i64 {
@@ -439,7 +443,7 @@ impl Engine for Mongo {
         let mut tries = 0;
         loop {
             let result = if difference.whole {
-                let whole = outgoing(change.new.to_owned(), self.names)?;
+                let whole = revised(new.to_owned());
                 target.replace_one(condition.clone(), whole).await
             } else {
                 let mut set = difference.set.clone();
