@@ -211,7 +211,7 @@ impl Parts {
         )?;
         let outgoing = crate::outgoing::Caller::new(&settings.outgoing)?;
         let mailer = crate::notifications::mail::Mailer::new(&settings)?;
-        let shared_store = settings.store.url.expose_secret().starts_with("mongodb");
+        let shared_store = settings.store.is_shared();
         let mut listeners = Vec::new();
         let nats = match &settings.bus.url {
             Some(url) => {

@@ -413,12 +413,20 @@ pub async fn run(app: App, ready: impl FnOnce(&[std::net::SocketAddr])) -> Resul
             Box::pin(crate::challenges::callbacks::round(app))
         }),
     ];
+    // the embedded store gets documents of other systems from `ueauth migrate` only, which writes over these too
+    let blanker = settings
+        .store
+        .is_shared()
+        .then(|| crate::accounts::clear_text::spawn(&app));
     let (running, addresses) = listener::start(server, stop(Arc::clone(&app)))?;
     ready(&addresses);
     let outcome = running.await.map_err(ServeError::Run);
     purger.abort();
     cleaner.abort();
-    senders.iter().for_each(tokio::task::JoinHandle::abort);
+    senders
+        .iter()
+        .chain(&blanker)
+        .for_each(tokio::task::JoinHandle::abort);
     app.actors.stop();
     app.bus_ended();
     app.store.clone().close().await;

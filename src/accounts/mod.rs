@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod change;
+pub mod clear_text;
 pub mod create;
 pub mod import;
 pub mod logins;

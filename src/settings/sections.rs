@@ -10,7 +10,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use regex::Regex;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -155,6 +155,13 @@ pub struct Store {
     pub connect_timeout_seconds: NonZeroU64,
     pub patience_seconds: u32,
     pub purge_interval_seconds: NonZeroU64,
+}
+
+impl Store {
+    /// Whether other nodes, and other programs, may use the same store.
+    pub fn is_shared(&self) -> bool {
+        self.url.expose_secret().starts_with("mongodb")
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

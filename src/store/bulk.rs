@@ -83,7 +83,7 @@ pub enum IndexKind {
     Retired,
 }
 
-/// An open database.
+/// An open database, to read.
 #[async_trait]
 pub trait Depot: Send + Sync {
     /// In the order of their names.
@@ -102,6 +102,13 @@ pub trait Depot: Send + Sync {
         like: &[RawDocumentBuf],
     ) -> Result<Vec<RawDocumentBuf>, BulkError>;
 
+    /// What was noted about an unfinished move to here.
+    async fn note(&self) -> Result<Option<String>, BulkError>;
+}
+
+/// One that can be filled.
+#[async_trait]
+pub trait Goal: Depot {
     /// Makes a collection without documents; `false` if there is no place for one of this name.
     async fn create(&self, collection: &str) -> Result<bool, BulkError>;
 
@@ -114,9 +121,6 @@ pub trait Depot: Send + Sync {
 
     /// Writes a document over the one with its `_id`.
     async fn replace(&self, collection: &str, document: &RawDocument) -> Result<(), BulkError>;
-
-    /// What was noted about an unfinished move to here.
-    async fn note(&self) -> Result<Option<String>, BulkError>;
 
     /// Notes what is being moved to here; servers do not start on it then.
     async fn set_note(&self, note: &str) -> Result<(), BulkError>;
@@ -153,7 +157,7 @@ pub async fn source(
 pub async fn target(
     options: &StoreOptions,
     declared: &[&'static Collection],
-) -> Result<Box<dyn Depot>, BulkError> {
+) -> Result<Box<dyn Goal>, BulkError> {
     match options.url.split_once(':') {
         Some(("sqlite", _)) => Ok(Box::new(
             sqlite::bulk::File::target(options, declared).await?,

@@ -7,8 +7,7 @@ use super::TakeoverError;
 use super::fault::{Fault, faults};
 use super::kinds::decoder;
 use super::progress::Progress;
-use crate::accounts::create::UNUSABLE;
-use crate::secrets;
+use crate::accounts::clear_text::is_clear;
 use crate::store::bulk::{self, Depot, Found, IndexFinding, IndexKind, Twins, shown_id_of};
 use crate::store::{Collection, Index, StoreOptions};
 
@@ -223,10 +222,7 @@ fn examine(known: &Collection, document: &RawDocument, report: &mut Report) {
         });
     }
     let is_account = known.name == crate::accounts::model::ACCOUNTS.name;
-    let clear = document.get_str("password").is_ok_and(|password| {
-        let empty = password.is_empty() || password.starts_with(UNUSABLE);
-        !empty && !secrets::is_hash(password)
-    });
+    let clear = document.get_str("password").is_ok_and(is_clear);
     if is_account && clear {
         report.clear_text_passwords.push(shown_id_of(document));
     }

@@ -1,5 +1,6 @@
 //! Existing databases: what stands in the way of running on one, and moving one to another engine.
 
+mod blanked;
 mod check;
 mod digest;
 mod fault;

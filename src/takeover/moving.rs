@@ -1,15 +1,16 @@
-//! Moving a whole database to another engine, byte for byte.
+//! Moving a whole database to another engine, byte for byte but for passwords in clear text.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use bson::{RawDocument, RawDocumentBuf};
 
+use super::blanked::Blanked;
 use super::digest::{Digest, canonical};
 use super::progress::{Progress, rate};
 use super::{Outcome, TakeoverError};
 use crate::cli::say;
-use crate::store::bulk::{self, BulkError, Depot, Found, shown_id_of};
+use crate::store::bulk::{self, BulkError, Depot, Found, Goal, shown_id_of};
 use crate::store::{Collection, StoreOptions};
 
 /// Most differences that are named for one collection.
@@ -26,7 +27,7 @@ pub async fn run(from: &StoreOptions, to: &StoreOptions) -> Result<Outcome, Take
             "--from and --to are the same database".to_owned(),
         ));
     }
-    let source = bulk::source(from, &declared, true).await?;
+    let source = Blanked::new(bulk::source(from, &declared, true).await?);
     if let Some(elsewhere) = source.note().await? {
         return Err(TakeoverError::Refused(format!(
             "{origin} is itself the target of an unfinished move from {elsewhere}; finish that first"
@@ -36,7 +37,7 @@ pub async fn run(from: &StoreOptions, to: &StoreOptions) -> Result<Outcome, Take
     let resumed = may_fill(target.as_ref(), &origin, &goal).await?;
     target.set_note(&origin).await?;
     let moving = Moving {
-        source: source.as_ref(),
+        source: &source,
         target: target.as_ref(),
         declared,
         resumed,
@@ -73,6 +74,15 @@ pub async fn run(from: &StoreOptions, to: &StoreOptions) -> Result<Outcome, Take
         return Ok(Outcome::Hindered);
     }
     moving.target.finish().await?;
+    let blanked = source.accounts();
+    if blanked > 0 {
+        say(
+            &format!(
+                "{blanked} accounts had passwords in clear text, which were not moved; they choose new ones by recovery. They are still in {origin}."
+            ),
+            false,
+        );
+    }
     say(
         &format!(
             "\nAll documents have arrived (compared in {:.1} s). Set store.url to the new address.",
@@ -84,7 +94,7 @@ pub async fn run(from: &StoreOptions, to: &StoreOptions) -> Result<Outcome, Take
 }
 
 /// Whether the move was begun before; refuses a target that holds anything else.
-async fn may_fill(target: &dyn Depot, origin: &str, goal: &str) -> Result<bool, TakeoverError> {
+async fn may_fill(target: &dyn Goal, origin: &str, goal: &str) -> Result<bool, TakeoverError> {
     match target.note().await? {
         Some(note) if note == origin => return Ok(true),
         Some(other) => {
@@ -112,7 +122,7 @@ async fn may_fill(target: &dyn Depot, origin: &str, goal: &str) -> Result<bool, 
 
 struct Moving<'a> {
     source: &'a dyn Depot,
-    target: &'a dyn Depot,
+    target: &'a dyn Goal,
     declared: Vec<&'static Collection>,
     resumed: bool,
 }
@@ -231,9 +241,10 @@ impl Moving<'_> {
     /// Looks up every document on the other side.
     async fn differences(&self, name: &str) -> Result<Differences, BulkError> {
         let mut differences = Differences::default();
+        let target: &dyn Depot = self.target;
         for (one, other, only) in [
-            (self.source, self.target, "is not in the target"),
-            (self.target, self.source, "is only in the target"),
+            (self.source, target, "is not in the target"),
+            (target, self.source, "is only in the target"),
         ] {
             let mut scan = one.scan(name).await?;
             loop {

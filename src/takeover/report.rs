@@ -70,7 +70,7 @@ fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     more(out, &report.same_keys)?;
     heading(
         out,
-        "Accounts whose stored password is no hash; nobody can sign in with it. They choose a new one by recovery",
+        "Accounts whose stored password is in clear text; nobody can sign in with it. `ueauth serve` and `ueauth migrate` write over it, and they choose a new one by recovery",
         &report.clear_text_passwords,
     )?;
     for id in &report.clear_text_passwords.list {

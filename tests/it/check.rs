@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bson::{Bson, Document as Members, doc};
 use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::databases::{Dump, Foreign, assert_same, dump_file, recorded, run};
@@ -79,10 +79,15 @@ async fn recorded_one(embedded: bool) {
         assert_eq!(found["known"], name != "reports", "{name}");
     }
     let accounts = collections.iter().find(|(name, _)| name == "accounts");
-    let mut expected = BTreeSet::new();
+    let (mut expected, mut clear) = (BTreeSet::new(), 0);
     for account in &accounts.expect("accounts").1 {
         let password = account.get_str("password").expect("a password");
         if !password.starts_with("$2a$") {
+            clear += 1;
+            // what was moved has lost it
+            if embedded {
+                continue;
+            }
             expected.insert(account.get_str("_id").expect("an id"));
             assert!(!text.contains(password), "a password is printed");
             assert!(
@@ -96,7 +101,7 @@ async fn recorded_one(embedded: bool) {
     let ids = found["list"].as_array().expect("a list");
     let ids: BTreeSet<&str> = ids.iter().filter_map(Value::as_str).collect();
     assert_eq!(ids, expected);
-    assert!(!expected.is_empty());
+    assert!(clear > 0);
 }
 
 #[tokio::test]
@@ -165,7 +170,8 @@ async fn names_what_is_broken(embedded: bool) {
         text.contains("accounts torn: verified: expected a boolean, found a text"),
         "{text}"
     );
-    assert_eq!(report["clearTextPasswords"]["list"][0], "plain");
+    let clear: &[&str] = if embedded { &[] } else { &["plain"] };
+    assert_eq!(report["clearTextPasswords"]["list"], json!(clear));
     assert!(
         !text.contains("s3cret") && !report.to_string().contains("s3cret"),
         "{text}"

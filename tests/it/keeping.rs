@@ -7,7 +7,7 @@ use bson::{Bson, Document as Members};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::databases::{Dump, Foreign, dump_file, recorded, run};
+use crate::databases::{Dump, Foreign, blanked, dump_file, recorded, run};
 use crate::flow::{Flow, claims, text};
 use crate::raw::recordings;
 use crate::server::{Server, Store};
@@ -118,7 +118,8 @@ async fn keeps(store: Store) {
     for (name, documents) in &old.0 {
         foreign.add(name, documents.clone()).await;
     }
-    let before = foreign.dump().await;
+    let (before, clear) = blanked(foreign.dump().await);
+    assert!(clear > 0, "no recorded password is in clear text");
     let mut server = match store {
         Store::Mongo => Server::start_at(&foreign.address, &[]).await,
         Store::Embedded => {
@@ -134,7 +135,11 @@ async fn keeps(store: Store) {
     everything_reads_the_same(&server, &old, &people(&folder)).await;
     server.kill();
     let after = match store {
-        Store::Mongo => foreign.dump().await,
+        Store::Mongo => {
+            let said = "wrote over passwords that were stored in clear text";
+            assert!(server.log().contains(said), "not written over");
+            foreign.dump().await
+        }
         Store::Embedded => dump_file(Path::new(server.store.trim_start_matches("sqlite:"))),
     };
     assert_kept(&before, &after);
@@ -312,7 +317,7 @@ async fn everything_reads_the_same(server: &Server, old: &Old, people: &[Person]
     }
 }
 
-/// Nothing but password hashes has changed, to better ones.
+/// Nothing but passwords has changed: hashes to better ones, clear text to none.
 fn assert_kept(before: &Dump, after: &Dump) {
     let mut rehashed = 0;
     for name in KEPT {

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::{Cursor, Database};
 
-use super::super::bulk::{BATCH, Batch, BulkError, Depot, Found, IndexFinding, Scan, shown_id_of};
+use super::super::bulk::{
+    BATCH, Batch, BulkError, Depot, Found, Goal, IndexFinding, Scan, shown_id_of,
+};
 use super::super::{Collection, StoreError, StoreOptions};
 use super::errors::{self, classify};
 use super::names::Names;
@@ -201,6 +203,13 @@ impl Depot for Server {
         Ok(found)
     }
 
+    async fn note(&self) -> Result<Option<String>, BulkError> {
+        Ok(note(&self.database).await?)
+    }
+}
+
+#[async_trait]
+impl Goal for Server {
     async fn create(&self, collection: &str) -> Result<bool, BulkError> {
         let there = self
             .listed(doc! { "listCollections": 1, "filter": { "name": collection } })
@@ -241,10 +250,6 @@ impl Depot for Server {
         let renamed = self.names.outgoing(document)?;
         self.write(collection, renamed.as_deref().unwrap_or(document))
             .await
-    }
-
-    async fn note(&self) -> Result<Option<String>, BulkError> {
-        Ok(note(&self.database).await?)
     }
 
     async fn set_note(&self, note: &str) -> Result<(), BulkError> {

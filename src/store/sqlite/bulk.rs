@@ -13,7 +13,7 @@ use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::super::bulk::{
-    BATCH, Batch, BulkError, Depot, Found, IndexFinding, IndexKind, Scan, shown_id_of,
+    BATCH, Batch, BulkError, Depot, Found, Goal, IndexFinding, IndexKind, Scan, shown_id_of,
 };
 use super::super::{Collection, StoreError, StoreOptions};
 use super::schema::{self, Table};
@@ -453,6 +453,13 @@ impl Depot for File {
         .await
     }
 
+    async fn note(&self) -> Result<Option<String>, BulkError> {
+        self.with(|inner| Ok(note(&inner.connection)?)).await
+    }
+}
+
+#[async_trait]
+impl Goal for File {
     async fn create(&self, collection: &str) -> Result<bool, BulkError> {
         let collection = collection.to_owned();
         self.with(move |inner| {
@@ -497,10 +504,6 @@ impl Depot for File {
             })
         })
         .await
-    }
-
-    async fn note(&self) -> Result<Option<String>, BulkError> {
-        self.with(|inner| Ok(note(&inner.connection)?)).await
     }
 
     async fn set_note(&self, note: &str) -> Result<(), BulkError> {
