@@ -2,9 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::access::members::texts;
 use crate::clients::{Client, rules as clients};
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
+use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
 use crate::permissions::rules::of_product;
 use crate::products::Product;
@@ -17,7 +19,7 @@ const BEARER: &[Strategy] = &[Strategy::Bearer];
 
 pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/access/client/{id}", [Group, Auth(BEARER), Rights, May(&["clientAccess"])], read),
-    route!(PUT "/api/{group}/access/client/{id}/product/{product}", [Group, Auth(BEARER), Rights, May(&["clientAccess"]), Product], define),
+    route!(PUT "/api/{group}/access/client/{id}/product/{product}", [Group, Auth(BEARER), Body(check_body), Rights, May(&["clientAccess"]), Product], define),
     route!(DELETE "/api/{group}/access/client/{id}/product/{product}", [Group, Auth(BEARER), Rights, May(&["clientAccess"]), Product], remove),
 ];
 
@@ -41,14 +43,15 @@ async fn read(ctx: Ctx) -> ApiResult<Reply> {
     reply::ok(TYPE, shown(&named(&ctx).await?))
 }
 
-/// The ids or coded ids of a body's `roles`; anything else is no role.
-fn requested(body: &Json) -> Vec<String> {
-    let roles = body.get("roles").and_then(Json::as_array);
-    roles
-        .into_iter()
-        .flatten()
-        .map(|r| r.as_str().map_or_else(|| r.to_string(), ToOwned::to_owned))
-        .collect()
+static BODY: Shape = Shape {
+    required: &[],
+    members: &[("roles", Kind::TextArray)],
+    open: false,
+};
+
+/// 400 unless the body has `roles`, a list of ids or coded ids, or nothing.
+pub fn check_body(body: &Json) -> ApiResult<()> {
+    BODY.check(body).map(drop)
 }
 
 /// 428 unless all are roles of the product. One organization's role is for that organization's
@@ -92,7 +95,7 @@ async fn define(ctx: Ctx) -> ApiResult<Reply> {
         .as_ref()
         .ok_or_else(|| ApiError::not_found("Product specified does not exist"))?;
     let client = named(&ctx).await?;
-    let roles = requested(&ctx.req.json());
+    let roles = texts(ctx.req.json().get("roles")).unwrap_or_default();
     check_roles(&ctx, &client, product, &roles).await?;
     let tenant = ctx.tenant()?;
     let changed = ctx
@@ -204,16 +207,17 @@ mod tests {
         let put =
             |path: &'static str, roles: Json| w.call("owner", path, json!({ "roles": roles }));
         let shop = "PUT /access/client/c1/product/shop";
-        let (status, answer) = put(shop, json!(["clerk", "elsewhere", { "$ne": null }])).await;
+        for wrong in [
+            json!(["clerk", { "$ne": null }]),
+            json!({ "$ne": null }),
+            json!("clerk"),
+        ] {
+            assert_eq!(put(shop, wrong).await.0, 400);
+        }
+        let (status, answer) = put(shop, json!(["clerk", "elsewhere"])).await;
         assert_eq!(
             (status, &answer["data"]),
-            (
-                428,
-                &json!([
-                    "role not found: elsewhere",
-                    "role not found: {\"$ne\":null}"
-                ])
-            )
+            (428, &json!(["role not found: elsewhere"]))
         );
         let foreign = put("PUT /access/client/c2/product/shop", json!(["clerk"]));
         assert_eq!(foreign.await.0, 404);

@@ -27,7 +27,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/access/organizations", [Group, Auth(BEARER), Rights, May(&["accounts"])], memberships),
     route!(GET "/api/{group}/access/my/organizations", [Group, Auth(BEARER), Rights, May(&["accounts"])], my_organizations),
     route!(GET "/api/{group}/access/my/organizations/{org}/products", [Group, Auth(BEARER), Rights, May(&["accounts"])], my_products),
-    route!(PUT "/api/{group}/access/organizations/{org}/terms", [Group, Auth(BEARER), Rights, May(&["accounts"])], terms),
+    route!(PUT "/api/{group}/access/organizations/{org}/terms", [Group, Auth(BEARER), Body(members::check_terms), Rights, May(&["accounts"])], terms),
 ];
 
 async fn define(ctx: Ctx) -> ApiResult<Reply> {

@@ -40,6 +40,17 @@ pub fn check_bulk(body: &Json) -> ApiResult<()> {
     BULK.check(body).map(drop)
 }
 
+static TERMS: Shape = Shape {
+    required: &[],
+    members: &[("action", Kind::Any)],
+    open: false,
+};
+
+/// 400 unless the body has nothing but an `action`, which [`terms`] looks at.
+pub fn check_terms(body: &Json) -> ApiResult<()> {
+    TERMS.check(body).map(drop)
+}
+
 /// Domains and roles by id, each once. `None` where nothing was said.
 #[derive(Debug, Default)]
 pub struct Wanted {

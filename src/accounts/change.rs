@@ -14,6 +14,7 @@ use crate::groups::model::PasswordPolicy;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchRules};
+use crate::http::validate::decode;
 use crate::notifications::delivery::is_on;
 use crate::oidc::records::{AccessToken, Record};
 use crate::store::{and, eq};
@@ -97,7 +98,7 @@ impl ChangeRules<'_> {
             &["createdAt", "authGroup"]
         };
         patch::apply(&before, body, &rules)?;
-        let outcome: Account = serde_json::from_value(after.clone())
+        let outcome: Account = decode(after.clone())
             .map_err(|e| ApiError::validation(format!("accounts validation failed: {e}")))?;
         self.finish(account, outcome, &changed)
     }

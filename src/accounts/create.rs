@@ -14,8 +14,9 @@ use crate::groups::Tenant;
 use crate::groups::model::system_admin;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::profiles::model::Details;
+use crate::profiles::patching;
 use crate::profiles::{Profile, ProfileAccess};
 use crate::store::Object;
 
@@ -32,17 +33,6 @@ pub fn is_phone(text: &str) -> bool {
 pub static PHONE_SHAPE: Shape = Shape {
     required: &[],
     members: &[("txt", Kind::Matching(is_phone, PHONE))],
-    open: true,
-};
-
-static PROFILE_SHAPE: Shape = Shape {
-    required: &[],
-    members: &[
-        ("givenName", Kind::Text),
-        ("familyName", Kind::Text),
-        ("displayName", Kind::Text),
-        ("picture", Kind::Text),
-    ],
     open: true,
 };
 
@@ -69,7 +59,7 @@ static SHAPE: Shape = Shape {
         ("generatePassword", Kind::Boolean),
         ("phone", Kind::Nested(&PHONE_SHAPE)),
         ("metadata", Kind::Object),
-        ("profile", Kind::Nested(&PROFILE_SHAPE)),
+        ("profile", Kind::Nested(&patching::OF_NEW)),
     ],
     open: false,
 };
@@ -136,7 +126,7 @@ pub fn details(profile: &Json) -> ApiResult<Details> {
     if let Some(meta) = known.get_mut("meta").and_then(Json::as_object_mut) {
         meta.remove("core");
     }
-    serde_json::from_value(Json::Object(known))
+    decode(Json::Object(known))
         .map_err(|e| ApiError::validation(format!("profiles validation failed: {e}")))
 }
 

@@ -29,10 +29,10 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/socket", [Group], socket::open, public "whoever knows all parts may know the answer"),
     route!(POST "/api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code", [Body(check_code), Group, Limit(LimitClass::Codes)], typed, public "the code is the credential"),
     route!(POST "/api/{group}/mfa/proof", [Body(check_code), Group, Limit(LimitClass::Codes), Auth(&[Strategy::IatState, Strategy::Basic, Strategy::Bearer])], prove),
-    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::Passkey, Strategy::IatState, Strategy::Basic, Strategy::Bearer])], recovery::instructions),
-    route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat])], recovery::safe_recovery),
+    route!(POST "/api/{group}/mfa/instructions", [Group, Auth(&[Strategy::Passkey, Strategy::IatState, Strategy::Basic, Strategy::Bearer]), Body(check_texts)], recovery::instructions),
+    route!(POST "/api/{group}/mfa/safe-recovery", [Group, Auth(&[Strategy::Iat]), Body(check_texts)], recovery::safe_recovery),
     route!(PUT "/api/{group}/device/challenge", [Body(check), Group, Auth(&[Strategy::Bearer]), Rights, May(&["notification"])], custom),
-    route!(POST "/api/{group}/device/challenge", [Group, Limit(LimitClass::Passkeys)], sign_in, public "the state is the credential"),
+    route!(POST "/api/{group}/device/challenge", [Body(check_texts), Group, Limit(LimitClass::Passkeys)], sign_in, public "the state is the credential"),
 ];
 
 static BODY: Shape = Shape {
@@ -55,9 +55,30 @@ fn check(body: &Json) -> ApiResult<()> {
 
 static CODE: Shape = Shape {
     required: &["code"],
-    members: &[("code", Kind::TextUpTo(LONGEST_CODE))],
+    members: &[
+        ("code", Kind::TextUpTo(LONGEST_CODE)),
+        ("state", Kind::Text),
+    ],
     open: true,
 };
+
+/// What the other requests may say; what they have to is for their handlers to tell.
+static TEXTS: Shape = Shape {
+    required: &[],
+    members: &[
+        ("code", Kind::TextUpTo(LONGEST_CODE)),
+        ("lookup", Kind::Text),
+        ("method", Kind::OneOf(&["device", "email", "recovery"])),
+        ("providerKey", Kind::Text),
+        ("selection", Kind::Text),
+        ("state", Kind::Text),
+    ],
+    open: true,
+};
+
+fn check_texts(body: &Json) -> ApiResult<()> {
+    TEXTS.check(body).map(|_| ())
+}
 
 fn check_code(body: &Json) -> ApiResult<()> {
     CODE.check(body).map(|_| ())

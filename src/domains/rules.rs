@@ -9,7 +9,7 @@ use crate::http::error::ApiResult;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::patch::{self, PatchRules};
 use crate::http::request::Pairs;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::http::{ApiError, lists, reply};
 use crate::organizations::Organization;
 use crate::organizations::change::{Lost, distinct, refuse_core};
@@ -177,7 +177,7 @@ async fn changed(
             after[field] = "".into();
         }
     }
-    let mut new: Domain = serde_json::from_value(after)
+    let mut new: Domain = decode(after)
         .map_err(|e| ApiError::validation(format!("domains validation failed: {e}")))?;
     new.associated_org_products = distinct(&new.associated_org_products);
     let removed: Vec<String> = distinct(&old.associated_org_products)

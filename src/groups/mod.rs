@@ -13,6 +13,7 @@ pub mod patching;
 pub mod platform_client;
 pub mod routes;
 pub mod rules;
+pub mod shape;
 pub mod tenant;
 pub mod values;
 

@@ -11,7 +11,7 @@ use crate::groups::platform_client::with_scheme;
 use crate::groups::{AuthGroup, federation, keys, names, rules};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
-use crate::http::validate::{Kind, Shape, is_email};
+use crate::http::validate::{decode, is_email};
 use crate::notifications::delivery::of_server;
 use crate::oidc::records::Purpose;
 use crate::store::{Date, Object};
@@ -21,163 +21,12 @@ const TOKEN_MARGIN: i64 = 86_400;
 /// Longest alias: it becomes part of cookie names.
 const LONGEST_ALIAS: usize = 128;
 
-static BODY: Shape = Shape {
-    required: &[
-        "name",
-        "owner",
-        "prettyName",
-        "primaryDomain",
-        "primaryEmail",
-    ],
-    members: &[
-        ("name", Kind::Text),
-        ("prettyName", Kind::Matching(is_alias, "^[a-zA-Z0-9-_]*$")),
-        ("owner", Kind::Text),
-        ("locked", Kind::Boolean),
-        ("metadata", Kind::Object),
-        ("config", Kind::Nested(&CONFIG)),
-        ("pluginOptions", Kind::Nested(&OPTIONS)),
-        ("primaryDomain", Kind::Text),
-        ("primaryTOS", Kind::Text),
-        ("primaryPrivacyPolicy", Kind::Text),
-        ("primaryEmail", Kind::Text),
-        ("registerUrl", Kind::Text),
-    ],
-    open: false,
-};
-
-/// Keys of a nested object are checked when it becomes a [`GroupConfig`].
-static CONFIG: Shape = Shape {
-    required: &[],
-    members: &[
-        ("logEventGroups", Kind::Object),
-        ("ttl", Kind::Object),
-        ("defaultLogoutRedirect", Kind::Text),
-        ("defaultLogoutName", Kind::Text),
-        ("globalSkipLogoutConfirm", Kind::Boolean),
-        ("globalSkipAuthorize", Kind::Boolean),
-        ("requireVerified", Kind::Boolean),
-        ("autoVerify", Kind::Boolean),
-        ("passwordLessSupport", Kind::Boolean),
-        ("centralPasswordReset", Kind::Boolean),
-        ("scopes", Kind::TextArray),
-        ("acrValues", Kind::TextArray),
-        ("deviceFlow", Kind::Boolean),
-        ("pkceRequired", Kind::Boolean),
-        ("mfaChallenge", Kind::Object),
-        ("federate", Kind::Object),
-        ("restrictPasswordRepeats", Kind::Boolean),
-        ("failedLoginThresholds", Kind::Object),
-        ("passwordPolicy", Kind::Object),
-        ("ui", Kind::Object),
-    ],
-    open: false,
-};
-
-static OPTIONS: Shape = Shape {
-    required: &[],
-    members: &[
-        ("webAuthN", Kind::Object),
-        ("externalStreaming", Kind::Object),
-        ("notification", Kind::Object),
-    ],
-    open: false,
-};
-
-const OIDC_PROVIDERS: &[&str] = &["google", "custom"];
-const OAUTH2_PROVIDERS: &[&str] = &["linkedin", "custom"];
-const SAML_PROVIDERS: &[&str] = &["google", "microsoft", "custom"];
-
-static OIDC: Shape = Shape {
-    required: &["name", "provider", "client_id", "discovery_url"],
-    members: &[
-        ("name", Kind::Text),
-        ("provider", Kind::OneOf(OIDC_PROVIDERS)),
-        ("buttonType", Kind::OneOf(&["google", "standard"])),
-        ("buttonText", Kind::Text),
-        ("PKCE", Kind::Boolean),
-        ("client_id", Kind::Text),
-        ("client_secret", Kind::Text),
-        ("response_type", Kind::Text),
-        ("grant_type", Kind::Text),
-        ("discovery_url", Kind::Text),
-        ("scopes", Kind::TextArray),
-    ],
-    open: false,
-};
-
-static OAUTH2: Shape = Shape {
-    required: &[
-        "name",
-        "provider",
-        "client_id",
-        "accessTokenUri",
-        "authorizationUri",
-        "profileUri",
-    ],
-    members: &[
-        ("name", Kind::Text),
-        ("provider", Kind::OneOf(OAUTH2_PROVIDERS)),
-        ("buttonType", Kind::OneOf(&["linkedin", "standard"])),
-        ("buttonText", Kind::Text),
-        ("PKCE", Kind::Boolean),
-        ("client_id", Kind::Text),
-        ("client_secret", Kind::Text),
-        ("response_type", Kind::OneOf(&["code"])),
-        ("grant_type", Kind::OneOf(&["authorization_code"])),
-        ("accessTokenUri", Kind::Text),
-        ("authorizationUri", Kind::Text),
-        ("profileUri", Kind::Text),
-        ("scopes", Kind::TextArray),
-    ],
-    open: true,
-};
-
-static SAML: Shape = Shape {
-    required: &[
-        "name",
-        "provider",
-        "idpCertificates",
-        "ssoLoginUrl",
-        "ssoLogoutUrl",
-    ],
-    members: &[
-        ("name", Kind::Text),
-        ("provider", Kind::OneOf(SAML_PROVIDERS)),
-        (
-            "buttonType",
-            Kind::OneOf(&["google", "microsoft", "standard"]),
-        ),
-        ("buttonText", Kind::Text),
-        ("idpCertificates", Kind::TextArray),
-        ("idpEntityId", Kind::Text),
-        ("ssoLoginUrl", Kind::Text),
-        ("ssoLogoutUrl", Kind::Text),
-        ("forceLogin", Kind::Boolean),
-        ("signRequest", Kind::Boolean),
-        ("allowUnencryptedAssertion", Kind::Boolean),
-    ],
-    open: false,
-};
-
 /// Letters, digits, `-` and `_`; may be empty.
 pub fn is_alias(text: &str) -> bool {
     text.len() <= LONGEST_ALIAS
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
-/// The shape of the body, for the route.
-pub fn check_body(body: &Json) -> ApiResult<()> {
-    BODY.check(body)?;
-    for (kind, shape) in [("oidc", &OIDC), ("oauth2", &OAUTH2), ("saml", &SAML)] {
-        let list = body.pointer(&format!("/config/federate/{kind}"));
-        for connection in list.and_then(Json::as_array).into_iter().flatten() {
-            shape.check(connection)?;
-        }
-    }
-    Ok(())
 }
 
 /// A group that waits for its owner.
@@ -392,7 +241,7 @@ fn overlay<T: serde::Serialize + serde::de::DeserializeOwned>(
 ) -> ApiResult<T> {
     let mut merged = serde_json::to_value(defaults).map_err(ApiError::internal)?;
     merge(&mut merged, asked);
-    serde_json::from_value(merged)
+    decode(merged)
         .map_err(|e| ApiError::validation(format!("{what} has a member of the wrong type: {e}")))
 }
 
@@ -444,15 +293,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::groups::shape::check;
 
     #[test]
     fn the_body_must_be_complete_and_may_hold_nothing_else() {
         let good = json!({ "name": "A", "owner": "a@b.test", "prettyName": "", "primaryDomain": "a.test", "primaryEmail": "a@b.test" });
-        assert!(check_body(&good).is_ok());
+        assert!(check(&good).is_ok());
         let with = |name: &str, value: Json| {
             let mut body = good.clone();
             body[name] = value;
-            check_body(&body).map_err(|e| e.message)
+            check(&body).map_err(|e| e.message)
         };
         assert!(with("prettyName", json!("Ok_1-")).is_ok());
         assert!(
@@ -467,12 +317,7 @@ mod tests {
         let mut planted = saml;
         planted["federate"]["saml"][0]["spPrivateKey"] = json!("x");
         assert!(with("config", planted).is_err());
-        assert!(
-            check_body(&json!({}))
-                .unwrap_err()
-                .message
-                .contains("'name'")
-        );
+        assert!(check(&json!({})).unwrap_err().message.contains("'name'"));
     }
 
     #[test]

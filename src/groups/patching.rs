@@ -10,6 +10,7 @@ use crate::groups::{AuthGroup, federation, names, new_group, rules, values};
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchError, PatchRules};
+use crate::http::validate::decode;
 use crate::notifications::delivery::of_server;
 use crate::plugins::Plugins;
 use crate::store::{Object, StoreError};
@@ -105,7 +106,7 @@ async fn changed(
         ..PatchRules::default()
     };
     let after = patch::apply(&before, operations, &rules).map_err(refused)?;
-    let mut new: AuthGroup = serde_json::from_value(after)
+    let mut new: AuthGroup = decode(after)
         .map_err(|e| ApiError::validation(format!("The group would not be valid: {e}")))?;
     let plugins = crate::plugins::rules::current(app).await?;
     check_powers(old, &new, editor)?;

@@ -9,7 +9,9 @@ use crate::app::LimitClass;
 use crate::gate::{Ctx, Route, Strategy, enforce};
 use crate::groups::model::KeyView;
 use crate::groups::patching::Editor;
-use crate::groups::{AuthGroup, aliases, bootstrap, core_update, keys, new_group, patching, rules};
+use crate::groups::{
+    AuthGroup, aliases, bootstrap, core_update, keys, new_group, patching, rules, shape,
+};
 use crate::http::error::ApiResult;
 use crate::http::validate::{Kind, Shape, is_email};
 use crate::http::{ApiError, Reply, reply};
@@ -25,7 +27,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/health", [], health, public "asked by load balancers"),
     route!(GET "/api/groupcheck/{prettyName}", [Limit(LimitClass::Lookups), Auth(&[Strategy::AllowedHost])], check_name),
     route!(GET "/api/group-info/{group}", [Limit(LimitClass::Lookups), GroupIfBearer, Auth(&[Strategy::BearerOrAllowedHost]), Rights], info),
-    route!(POST "/api/group", [Body(new_group::check_body), Limit(LimitClass::Registration), Auth(&[Strategy::BearerUnlessOpenRegistration]), Rights], create),
+    route!(POST "/api/group", [Body(shape::check), Limit(LimitClass::Registration), Auth(&[Strategy::BearerUnlessOpenRegistration]), Rights], create),
     route!(GET "/api/groups", [Auth(BEARER), Rights, May(&["group"])], list),
     route!(GET "/api/group/{id}", [Group, Auth(BEARER), Rights, May(&["group"])], read),
     route!(PATCH "/api/group/{id}", [Group, Auth(BEARER), Rights, May(&["group"])], change),

@@ -23,7 +23,26 @@ const COUNTS: &[&str] = &[
     "/config/failedLoginThresholds/duration",
     "/config/passwordPolicy/pattern/characters",
 ];
-const ADDRESSES: &[&str] = &["/primaryDomain", "/primaryTOS", "/primaryPrivacyPolicy"];
+const ADDRESSES: &[&str] = &[
+    "/primaryDomain",
+    "/primaryTOS",
+    "/primaryPrivacyPolicy",
+    "/registerUrl",
+];
+
+/// Words that are known, by where they stand.
+pub const CHALLENGES: &[&str] = &[
+    "http-proxy",
+    "privakeySuper",
+    "privakeysuper",
+    "totp",
+    "device",
+];
+pub const ORIENTATIONS: &[&str] = &["right", "left", "middle"];
+const WORDS: &[(&str, &[&str])] = &[
+    ("/config/mfaChallenge/type", CHALLENGES),
+    ("/config/ui/skin/loginOrientation", ORIENTATIONS),
+];
 
 /// 400 if a value has changed to one that means nothing.
 pub fn check(old: &Json, new: &Json) -> ApiResult<()> {
@@ -53,6 +72,12 @@ pub fn check(old: &Json, new: &Json) -> ApiResult<()> {
     for at in COUNTS {
         if changed(at).is_some_and(|value| value.as_f64().is_some_and(|n| n < 0.0)) {
             return wrong(at, "0 or more".to_owned());
+        }
+    }
+    for (at, words) in WORDS {
+        let known = |value: &Json| value.as_str().is_none_or(|word| words.contains(&word));
+        if changed(at).is_some_and(|value| !known(value)) {
+            return wrong(at, format!("one of {}", words.join(", ")));
         }
     }
     // addresses without a scheme have always been taken

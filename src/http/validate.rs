@@ -1,5 +1,7 @@
 //! Checks of request bodies, reported the way JSON Schema validators do.
 
+use serde::de::{self, DeserializeOwned};
+use serde::ser::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::http::ApiError;
@@ -39,9 +41,12 @@ pub enum Kind {
     TextUpTo(usize),
     Boolean,
     Integer,
+    Number,
     Object,
     Array,
     TextArray,
+    /// A list whose items are objects of a shape.
+    ListOf(&'static Shape),
     OneOf(&'static [&'static str]),
     /// Characters for which the function holds; the text names the rule.
     Matching(fn(&str) -> bool, &'static str),
@@ -101,6 +106,18 @@ impl Shape {
     }
 }
 
+/// 400 unless a body that is a list holds texts only.
+pub fn check_texts(body: &Json) -> Result<(), ApiError> {
+    let mut found = Vec::new();
+    check_kind(Kind::TextArray, body, "", &mut found);
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(&found))
+    }
+}
+
+/// A name as a part of a JSON pointer (RFC 6901 §3), shortened.
 fn escape(name: &str) -> String {
     name.chars()
         .take(80)
@@ -124,6 +141,11 @@ fn check_kind(kind: Kind, value: &Json, at: &str, found: &mut Vec<Violation>) {
                 wrong("integer");
             }
         }
+        Kind::Number => {
+            if !value.is_number() {
+                wrong("number");
+            }
+        }
         Kind::Object => {
             if !value.is_object() {
                 wrong("object");
@@ -139,6 +161,14 @@ fn check_kind(kind: Kind, value: &Json, at: &str, found: &mut Vec<Violation>) {
             Some(items) => {
                 for (i, item) in items.iter().enumerate() {
                     check_kind(Kind::Text, item, &format!("{at}/{i}"), found);
+                }
+            }
+        },
+        Kind::ListOf(shape) => match value.as_array() {
+            None => wrong("array"),
+            Some(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    shape.walk(item, &format!("{at}/{i}"), found);
                 }
             }
         },
@@ -181,6 +211,34 @@ fn text(value: &Json, limit: usize, at: &str, found: &mut Vec<Violation>) {
             found.push(Violation::new(at, "pattern", "must NOT contain NUL"));
         }
         Some(_) => {}
+    }
+}
+
+/// A value as a type. Unlike with serde alone, a list does not pass for an object with its items as members.
+pub fn decode<T: DeserializeOwned + Serialize>(given: Json) -> Result<T, serde_json::Error> {
+    let out: T = serde_json::from_value(given.clone())?;
+    let taken = serde_json::to_value(&out)?;
+    match list_for_object(&given, &taken) {
+        None => Ok(out),
+        Some(at) => Err(de::Error::custom(format!("{at} must be object"))),
+    }
+}
+
+/// Where the one has a list and the other an object.
+fn list_for_object(given: &Json, taken: &Json) -> Option<String> {
+    match (given, taken) {
+        (Json::Array(_), Json::Object(_)) => Some(String::new()),
+        (Json::Object(given), Json::Object(taken)) => given.iter().find_map(|(name, value)| {
+            let at = list_for_object(value, taken.get(name)?)?;
+            Some(format!("/{}{at}", escape(name)))
+        }),
+        (Json::Array(given), Json::Array(taken)) => {
+            let mut pairs = given.iter().zip(taken).enumerate();
+            pairs.find_map(|(i, (given, taken))| {
+                Some(format!("/{i}{}", list_for_object(given, taken)?))
+            })
+        }
+        _ => None,
     }
 }
 

@@ -50,6 +50,15 @@ fn text(body: &Json, name: &str) -> ApiResult<Option<String>> {
     }
 }
 
+/// The body, empty if it is missing.
+fn members(ctx: &Ctx) -> ApiResult<Json> {
+    let body = ctx.req.json();
+    if body.is_object() {
+        return Ok(body);
+    }
+    Err(refuse("The body must be a JSON object"))
+}
+
 /// Seconds the token shall live.
 fn life(body: &Json) -> ApiResult<i64> {
     match body.get("expires") {
@@ -87,7 +96,7 @@ fn public(token: &InitialAccessToken) -> Map<String, Json> {
 /// `POST /{group}/token/initial-access`: 200, without an envelope. `sub` and `email` are notes
 /// for the bearer; the token's purpose keeps it from standing for an account.
 pub async fn for_registration(ctx: Ctx) -> ApiResult<Reply> {
-    let body = ctx.req.json();
+    let body = members(&ctx)?;
     let new = NewIat {
         group: ctx.group_id()?.to_owned(),
         life: life(&body)?,
@@ -129,7 +138,7 @@ async fn is_strong(ctx: &Ctx, account: &Account) -> ApiResult<bool> {
 
 /// `POST /{group}/token/simple-iat`: 201, ten minutes, bound to the caller and to `state`.
 pub async fn for_step_up(ctx: Ctx) -> ApiResult<Reply> {
-    let body = ctx.req.json();
+    let body = members(&ctx)?;
     let Some(account) = ctx.caller.account().filter(|a| !a.email.is_empty()) else {
         return Err(ApiError::forbidden("request must be from a person").page(PageRule::Never));
     };

@@ -9,6 +9,7 @@ use crate::domains::Domain;
 use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchRules};
+use crate::http::validate::decode;
 use crate::organizations::{Organization, rules, sso};
 use crate::products::Product;
 use crate::store::{StoreError, and, any_of, eq};
@@ -108,7 +109,7 @@ async fn changed(
             after[field] = json!("");
         }
     }
-    let mut new: Organization = serde_json::from_value(after)
+    let mut new: Organization = decode(after)
         .map_err(|e| ApiError::validation(format!("organizations validation failed: {e}")))?;
     new.associated_products = distinct(&new.associated_products);
     refuse_used(app, old, &new).await?;
@@ -128,6 +129,15 @@ async fn changed(
         new.sso.clone_from(&old.sso);
     } else {
         new.sso = sso::prepare(app, old.sso.as_ref(), new.sso.as_ref()).await?;
+    }
+    let texts = new
+        .email_domains
+        .iter()
+        .all(|domain| domain.as_str().is_some());
+    if new.email_domains != old.email_domains && !texts {
+        return Err(ApiError::validation(
+            "organizations validation failed: emailDomains: must be a list of texts",
+        ));
     }
     rules::check(&new)?;
     rules::check_products(app, &new).await?;

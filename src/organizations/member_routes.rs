@@ -10,6 +10,7 @@ use crate::app::LimitClass;
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
+use crate::http::validate::check_texts;
 use crate::http::{ApiError, Reply, reply};
 use crate::notifications::messages::{Action, Sender, access_given, account_action};
 use crate::organizations::members::{self, Invitation};
@@ -23,9 +24,9 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], list),
     route!(GET "/api/{group}/organization/{org}/accounts/search", [Group, Auth(&[Bearer]), Rights, May(&["accounts-organization"]), Limit(LimitClass::Lookups)], search_in),
     route!(GET "/api/{group}/organization/{org}/account/{id}", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], read),
-    route!(PUT "/api/{group}/organization/{org}/account", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], invite),
-    route!(PUT "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], add),
-    route!(DELETE "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], remove),
+    route!(PUT "/api/{group}/organization/{org}/account", [Group, Auth(&[Bearer]), Body(Invitation::check), Rights, May(&["accounts", "organization"])], invite),
+    route!(PUT "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_list), Rights, May(&["accounts", "organization"])], add),
+    route!(DELETE "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_list), Rights, May(&["accounts", "organization"])], remove),
 ];
 
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
@@ -93,19 +94,24 @@ async fn ask_to_verify(ctx: &Ctx, account: &Account, sender: Sender) -> ApiResul
     })
 }
 
-/// The accounts that the body lists.
-fn listed(body: &Json) -> ApiResult<Vec<String>> {
-    texts(Some(body)).ok_or_else(|| ApiError::precondition_required("Send a list of account ids"))
+/// 428 unless the body is a list, 400 unless it is one of ids.
+fn check_list(body: &Json) -> ApiResult<()> {
+    if body.is_array() {
+        return check_texts(body);
+    }
+    Err(ApiError::precondition_required(
+        "Send a list of account ids",
+    ))
 }
 
 async fn add(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
-    let ids = listed(&ctx.req.json())?;
+    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
     reply::ok(TYPE, members::add(&ctx.app, &organization, ids).await?)
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
-    let ids = listed(&ctx.req.json())?;
+    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
     reply::ok(TYPE, members::remove(&ctx.app, &organization, ids).await?)
 }

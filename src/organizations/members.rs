@@ -15,11 +15,13 @@ use crate::http::error::ApiResult;
 use crate::http::failures::list_options;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
+use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, lists};
 use crate::organizations::Organization;
 use crate::organizations::change::pending_terms;
 use crate::profiles::OrganizationProfile;
 use crate::profiles::model::Details;
+use crate::profiles::patching;
 use crate::store::{Object, Value, and, any_of, elem, eq, ne};
 
 /// `domains` stands for those that a member has in this organization.
@@ -81,7 +83,23 @@ struct Invited {
     external_id: Option<String>,
 }
 
+static INVITATION: Shape = Shape {
+    // its absence has a status of its own
+    required: &[],
+    members: &[
+        ("email", Kind::Text),
+        ("username", Kind::Text),
+        ("profile", Kind::Nested(&patching::OF_INVITED)),
+    ],
+    open: false,
+};
+
 impl Invitation {
+    /// 400 unless the body describes a person.
+    pub fn check(body: &Json) -> ApiResult<()> {
+        INVITATION.check(body).map(drop)
+    }
+
     /// 428 without an e-mail address.
     pub fn from_body(body: &Json) -> ApiResult<Self> {
         let text = |name: &str| {

@@ -16,7 +16,7 @@ use crate::http::error::ApiResult;
 use crate::http::lists;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::organizations::{Organization, sso};
 use crate::product_keys::{ProductKey, services};
 use crate::products::Product;
@@ -253,7 +253,7 @@ pub async fn create(
     sent.remove("meta");
     sent.insert("_id".to_owned(), app.random.uuid().into());
     sent.insert("authGroup".to_owned(), group.into());
-    let mut organization: Organization = serde_json::from_value(Json::Object(sent))
+    let mut organization: Organization = decode(Json::Object(sent))
         .map_err(|e| ApiError::validation(format!("organizations validation failed: {e}")))?;
     let now = app.date();
     organization.created_at = now;

@@ -8,6 +8,7 @@ use crate::app::LimitClass;
 use crate::gate::chain::Strategy::{Bearer, IatState};
 use crate::gate::{Ctx, Route};
 use crate::http::error::ApiResult;
+use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, Reply, reply};
 use crate::passkeys::{StoredPasskey, enrol, sign_in};
 use crate::route;
@@ -15,12 +16,27 @@ use crate::route;
 const TYPE: &str = "PASSKEY";
 
 pub static ROUTES: &[Route] = &[
-    route!(POST "/api/{group}/webauthn/bind", [Group, Limit(LimitClass::Passkeys), Auth(&[IatState, Bearer])], bind),
-    route!(POST "/api/{group}/webauthn/finish", [Group, Limit(LimitClass::Passkeys), Auth(&[IatState, Bearer])], finish),
+    route!(POST "/api/{group}/webauthn/bind", [Group, Limit(LimitClass::Passkeys), Auth(&[IatState, Bearer]), Body(check_body)], bind),
+    route!(POST "/api/{group}/webauthn/finish", [Group, Limit(LimitClass::Passkeys), Auth(&[IatState, Bearer]), Body(check_body)], finish),
     route!(POST "/api/{group}/webauthn/authenticate", [Group, Limit(LimitClass::Passkeys)], authenticate, public "begins a sign-in"),
     route!(GET "/api/{group}/account/{id}/passkeys", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], list),
     route!(DELETE "/api/{group}/account/{id}/passkeys/{passkey}", [Group, Auth(&[Bearer]), Rights, May(&["accounts"])], remove),
 ];
+
+static BODY: Shape = Shape {
+    required: &[],
+    members: &[
+        ("state", Kind::Text),
+        ("credential", Kind::Object),
+        ("name", Kind::Text),
+    ],
+    open: true,
+};
+
+/// 400 unless what the body says is of the right kind; it may say nothing.
+fn check_body(body: &Json) -> ApiResult<()> {
+    BODY.check(body).map(drop)
+}
 
 /// The person of this group who asks.
 fn person(ctx: &Ctx) -> ApiResult<&Account> {
@@ -41,7 +57,6 @@ async fn finish(ctx: Ctx) -> ApiResult<Reply> {
     let body = ctx.req.json();
     let credential = body
         .get("credential")
-        .filter(|c| !c.is_null())
         .ok_or_else(|| ApiError::bad_request("credential is required"))?;
     let name = ctx.req.field("name");
     let new = enrol::finish(&ctx, account, credential, name).await?;

@@ -2,8 +2,9 @@
 
 use std::slice;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
+use crate::access::members::texts;
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
 use crate::http::reply::public_document;
@@ -20,7 +21,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], list),
     route!(POST "/api/{group}/products/{product}/permission", [Group, Auth(BEARER), Body(rules::check_new), Rights, May(&["permissions"]), Product], create),
     route!(POST "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Body(rules::check_many), Rights, May(&["permissions"]), Product], create_many),
-    route!(DELETE "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], delete_many),
+    route!(DELETE "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Body(rules::check_ids), Rights, May(&["permissions"]), Product], delete_many),
     route!(GET "/api/{group}/products/{product}/permissions/{id}", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], read),
     route!(DELETE "/api/{group}/products/{product}/permissions/{id}", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], delete),
     route!(GET "/api/{group}/products/{product}/permission/targets", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], targets),
@@ -114,14 +115,7 @@ async fn delete(ctx: Ctx) -> ApiResult<Reply> {
 /// `DELETE …/products/{product}/permissions`: those of a list of ids that are not core.
 async fn delete_many(ctx: Ctx) -> ApiResult<Reply> {
     let product = changeable(&ctx)?;
-    let body = ctx.req.json();
-    let ids: Vec<String> = body
-        .as_array()
-        .ok_or_else(|| ApiError::precondition_required("Must provide id array"))?
-        .iter()
-        .filter_map(Json::as_str)
-        .map(ToOwned::to_owned)
-        .collect();
+    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
     let which = rules::ordinary(&ctx.app, product, &ids).await?;
     let (roles, deleted) = rules::delete(&ctx.app, product, &which).await?;
     let data = json!({

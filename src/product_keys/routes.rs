@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::access::client_access::check_roles;
+use crate::access::client_access::{self, check_roles};
 use crate::access::evaluate::find_organization;
+use crate::access::members::texts;
 use crate::clients::{Client, rules as clients};
 use crate::gate::chain::Strategy::Bearer;
 use crate::gate::{Ctx, Route};
@@ -21,11 +22,11 @@ use crate::store::{any_of, or};
 const TYPE: &str = "Product Keys";
 
 pub static ROUTES: &[Route] = &[
-    route!(POST "/api/{group}/access/product/{product}/key/service", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], create_service),
+    route!(POST "/api/{group}/access/product/{product}/key/service", [Group, Product, Auth(&[Bearer]), Body(rules::check_service), Rights, May(&["productKey"])], create_service),
     route!(GET "/api/{group}/access/product/{product}/key/service", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], list_services),
-    route!(PUT "/api/{group}/access/product/{product}/key/service/{clientId}", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], set_roles),
+    route!(PUT "/api/{group}/access/product/{product}/key/service/{clientId}", [Group, Product, Auth(&[Bearer]), Body(client_access::check_body), Rights, May(&["productKey"])], set_roles),
     route!(DELETE "/api/{group}/access/product/{product}/key/service/{clientId}", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], delete_service),
-    route!(POST "/api/{group}/access/product/{product}/key", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], create),
+    route!(POST "/api/{group}/access/product/{product}/key", [Group, Product, Auth(&[Bearer]), Body(rules::check_key), Rights, May(&["productKey"])], create),
     route!(GET "/api/{group}/access/product/{product}/key", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], list),
     route!(GET "/api/{group}/access/product/{product}/key/{id}", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], read),
     route!(PUT "/api/{group}/access/product/{product}/key/{id}", [Group, Product, Auth(&[Bearer]), Rights, May(&["productKey"])], rotate),
@@ -57,19 +58,6 @@ async fn service(ctx: &Ctx, id: &str) -> ApiResult<Client> {
     services::find(&ctx.app, ctx.tenant()?, product(ctx)?, id, organization)
         .await?
         .ok_or_else(|| ApiError::missing(id))
-}
-
-fn roles(body: &Json) -> ApiResult<Option<Vec<String>>> {
-    let wrong = || ApiError::bad_request("roles must be a list of role ids");
-    match body.get("roles") {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::Array(list)) => list
-            .iter()
-            .map(|r| r.as_str().map(ToOwned::to_owned).ok_or_else(wrong))
-            .collect::<ApiResult<_>>()
-            .map(Some),
-        Some(_) => Err(wrong()),
-    }
 }
 
 /// Keys of a core product act on the group: who manages those of one organization passes on no
@@ -108,7 +96,7 @@ async fn create_service(ctx: Ctx) -> ApiResult<Reply> {
     let organization = if let Some(own) = own_organization(&ctx)? {
         ctx.own_product(&product.id)?;
         Some(own.to_owned())
-    } else if let Some(key) = rules::optional(&body, "organizationId")? {
+    } else if let Some(key) = rules::optional(&body, "organizationId") {
         let found = find_organization(&ctx.app.store, ctx.group_id()?, &key).await?;
         let unknown = || ApiError::bad_request(format!("Organization not found: {key}"));
         Some(found.ok_or_else(unknown)?.id)
@@ -118,7 +106,7 @@ async fn create_service(ctx: Ctx) -> ApiResult<Reply> {
     let name = rules::required(&body, "name")?;
     let tenant = ctx.tenant()?;
     let new = services::build(&ctx.app, tenant, product, name, organization);
-    let roles = roles(&body)?;
+    let roles = texts(body.get("roles"));
     if let Some(roles) = &roles {
         check_roles(&ctx, &new, product, roles).await?;
         within_own_rights(&ctx, product, roles).await?;
@@ -142,8 +130,8 @@ async fn set_roles(ctx: Ctx) -> ApiResult<Reply> {
     let product = product(&ctx)?;
     let id = ctx.req.param("clientId")?;
     let service = service(&ctx, id).await?;
-    let roles =
-        roles(&ctx.req.json())?.ok_or_else(|| ApiError::bad_request("roles is required"))?;
+    let roles = texts(ctx.req.json().get("roles"))
+        .ok_or_else(|| ApiError::bad_request("roles is required"))?;
     check_roles(&ctx, &service, product, &roles).await?;
     within_own_rights(&ctx, product, &roles).await?;
     let changed = services::set_roles(&ctx.app, ctx.tenant()?, product, id, &roles)

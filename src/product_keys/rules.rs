@@ -8,6 +8,7 @@ use crate::clients::Client;
 use crate::http::error::ApiResult;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::request::Pairs;
+use crate::http::validate::{Kind, Shape};
 use crate::http::{ApiError, lists};
 use crate::oidc::records::{ClientCredentials, Record};
 use crate::product_keys::{ProductKey, model};
@@ -46,33 +47,61 @@ pub fn of_product(product: &Product, organization: Option<&str>) -> Filter {
     }
 }
 
-fn text<'b>(body: &'b Json, name: &str) -> ApiResult<Option<&'b str>> {
-    match body.get(name) {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) if text.len() <= 1000 => Ok(Some(text)),
-        Some(_) => Err(ApiError::bad_request(format!(
-            "{name} must be a text of at most 1000 characters"
-        ))),
-    }
+/// Characters of names and descriptions.
+const SHORT: Kind = Kind::TextUpTo(1000);
+
+static SERVICE: Shape = Shape {
+    required: &["name"],
+    members: &[
+        ("name", SHORT),
+        ("organizationId", SHORT),
+        ("roles", Kind::TextArray),
+    ],
+    open: false,
+};
+
+static KEY: Shape = Shape {
+    required: &["name", "clientId"],
+    members: &[
+        ("name", SHORT),
+        ("description", SHORT),
+        ("clientId", SHORT),
+        ("expires", Kind::Integer),
+    ],
+    open: false,
+};
+
+/// 400 unless the body describes a key service.
+pub fn check_service(body: &Json) -> ApiResult<()> {
+    SERVICE.check(body).map(drop)
 }
 
-/// A text that must be there: 400.
+/// 400 unless the body describes a key.
+pub fn check_key(body: &Json) -> ApiResult<()> {
+    KEY.check(body).map(drop)
+}
+
+fn text<'b>(body: &'b Json, name: &str) -> Option<&'b str> {
+    body.get(name).and_then(Json::as_str)
+}
+
+/// A text that must not be blank: 400.
 pub fn required<'b>(body: &'b Json, name: &str) -> ApiResult<&'b str> {
-    text(body, name)?
+    text(body, name)
         .filter(|t| !t.trim().is_empty())
         .ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
 }
 
 /// A text that may be left out.
-pub fn optional(body: &Json, name: &str) -> ApiResult<Option<String>> {
-    Ok(text(body, name)?
+pub fn optional(body: &Json, name: &str) -> Option<String> {
+    text(body, name)
         .filter(|t| !t.is_empty())
-        .map(ToOwned::to_owned))
+        .map(ToOwned::to_owned)
 }
 
 fn life(body: &Json) -> ApiResult<i64> {
     match body.get("expires") {
-        None | Some(Json::Null) => Ok(LIFE),
+        None => Ok(LIFE),
         Some(value) => value
             .as_i64()
             .filter(|seconds| (1..=LONGEST).contains(seconds))
@@ -161,7 +190,7 @@ pub async fn create(
         client_id: service.id.clone(),
         name: required(body, "name")?.to_owned(),
         key: app.random.token43(),
-        description: optional(body, "description")?,
+        description: optional(body, "description"),
         version: 0,
         extra: Object::default(),
         organization_id: organization,

@@ -126,8 +126,10 @@ async fn a_service_is_made_whole_or_not_at_all() {
     let clients = w.app.store.of::<Client>();
     let labelled = || eq("payload.client_label", "product-key");
     assert_eq!(clients.count(labelled()).await.unwrap(), 0);
-    // the product is the one in the path, whatever the body says
+    // the product is the one in the path
     let body = json!({ "name": "A", "productId": "portal" });
+    assert_eq!(w.call("owner", &create, body).await.0, 400);
+    let body = json!({ "name": "A" });
     let id = service(&w, body.clone()).await;
     assert_eq!(w.call("owner", &create, body).await.0, 409);
     let stored = w.get::<Client>(&id).await.unwrap().payload;

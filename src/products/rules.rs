@@ -14,7 +14,7 @@ use crate::http::lists;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::patch::{self, PatchRules};
 use crate::http::request::Pairs;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::organizations::Organization;
 use crate::permissions::Permission;
 use crate::product_keys::services;
@@ -223,7 +223,7 @@ fn patched(product: &Product, operations: &Json) -> ApiResult<Product> {
         map.entry("name").or_insert_with(|| json!(""));
     }
     let same_meta = before.get("meta") == after.get("meta");
-    let mut new: Product = serde_json::from_value(after).map_err(|e| invalid(&e.to_string()))?;
+    let mut new: Product = decode(after).map_err(|e| invalid(&e.to_string()))?;
     check(&new)?;
     if same_meta {
         new.meta.clone_from(&product.meta);

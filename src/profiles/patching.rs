@@ -6,7 +6,7 @@ use crate::http::ApiError;
 use crate::http::error::ApiResult;
 use crate::http::patch::{self, PatchRules};
 use crate::http::reply;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::profiles::model::Details;
 use crate::store::Document;
 
@@ -36,13 +36,24 @@ static ADDRESS: Shape = Shape {
     open: true,
 };
 
+static EMAIL: Shape = Shape {
+    required: &[],
+    members: &[("label", Kind::Text), ("email", Kind::Text)],
+    open: true,
+};
+
+static NUMBER: Shape = Shape {
+    required: &[],
+    members: &[("label", Kind::Text), ("number", Kind::Text)],
+    open: true,
+};
+
 macro_rules! shape {
-    ($($more:expr),*) => {
+    ($open:expr, $required:expr, $($more:expr),*) => {
         Shape {
-            required: &["accountId"],
+            required: $required,
             members: &[
                 $($more,)*
-                ("accountId", Kind::Text),
                 ("givenName", Kind::Text),
                 ("familyName", Kind::Text),
                 ("displayName", Kind::Text),
@@ -53,18 +64,27 @@ macro_rules! shape {
                 ("employer", Kind::Text),
                 ("title", Kind::Text),
                 ("position", Kind::Text),
-                ("additionalEmails", Kind::Array),
-                ("contactNumbers", Kind::Array),
+                ("additionalEmails", Kind::ListOf(&EMAIL)),
+                ("contactNumbers", Kind::ListOf(&NUMBER)),
             ],
-            open: false,
+            open: $open,
         }
     };
 }
 
 /// A person's own profile.
-pub static OWN: Shape = shape!();
+pub static OWN: Shape = shape!(false, &["accountId"], ("accountId", Kind::Text));
 /// What an organization keeps.
-pub static OF_ORGANIZATION: Shape = shape!(("externalId", Kind::Text));
+pub static OF_ORGANIZATION: Shape = shape!(
+    false,
+    &["accountId"],
+    ("accountId", Kind::Text),
+    ("externalId", Kind::Text)
+);
+/// What comes with a new account.
+pub static OF_NEW: Shape = shape!(true, &[],);
+/// What comes with an invitation.
+pub static OF_INVITED: Shape = shape!(true, &[], ("externalId", Kind::Text));
 
 fn invalid<T: Document>(why: impl std::fmt::Display) -> ApiError {
     ApiError::validation(format!("{} validation failed: {why}", T::COLLECTION.name))
@@ -74,7 +94,7 @@ fn invalid<T: Document>(why: impl std::fmt::Display) -> ApiError {
 pub fn details<T: Document>(body: &Json) -> ApiResult<Details> {
     let mut known: Map<String, Json> = body.as_object().cloned().unwrap_or_default();
     known.remove("meta");
-    serde_json::from_value(Json::Object(known)).map_err(invalid::<T>)
+    decode(Json::Object(known)).map_err(invalid::<T>)
 }
 
 /// A document made with operations from another, with `protected` fields as they were.
@@ -96,7 +116,7 @@ pub fn apply<T: Document>(old: &T, operations: &Json, protected: &[&str]) -> Api
             _ => {}
         }
     }
-    serde_json::from_value(after).map_err(invalid::<T>)
+    decode(after).map_err(invalid::<T>)
 }
 
 impl Details {

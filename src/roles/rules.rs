@@ -16,7 +16,7 @@ use crate::http::odata::{FieldType, Fields};
 use crate::http::patch::{self, PatchRules};
 use crate::http::reply::public_document;
 use crate::http::request::Pairs;
-use crate::http::validate::{Kind, Shape};
+use crate::http::validate::{Kind, Shape, decode};
 use crate::organizations::Organization;
 use crate::permissions::Permission;
 use crate::permissions::rules::{held, of_product};
@@ -258,7 +258,7 @@ fn patched(role: &Role, operations: &Json) -> ApiResult<Role> {
         // so that a missing name is reported like an empty one
         map.entry("name").or_insert_with(|| json!(""));
     }
-    let mut new: Role = serde_json::from_value(after).map_err(|e| invalid(&e.to_string()))?;
+    let mut new: Role = decode(after).map_err(|e| invalid(&e.to_string()))?;
     check_name(&new)?;
     new.extra = role.extra.clone();
     new.version = role.version;

@@ -54,6 +54,11 @@ impl<'a> Flow<'a> {
 
     /// Exchanges the code of the redirect that came back.
     pub async fn exchange(&self, back: &Url) -> Response {
+        self.exchange_with(back, &[]).await
+    }
+
+    /// The same with further parameters.
+    async fn exchange_with(&self, back: &Url, extra: &[(&'static str, &str)]) -> Response {
         let code = parameter(back, "code").unwrap_or_else(|| panic!("no code in {back}"));
         let mut form = vec![
             ("grant_type", "authorization_code".to_owned()),
@@ -68,12 +73,22 @@ impl<'a> Flow<'a> {
         } else {
             request = request.basic_auth(id, self.client["client_secret"].as_str());
         }
+        form.extend(
+            extra
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         request.form(&form).send().await.expect("an answer")
     }
 
     /// The tokens for the redirect that came back.
     pub async fn tokens(&self, back: &Url) -> Value {
-        let answer = self.exchange(back).await;
+        self.tokens_with(back, &[]).await
+    }
+
+    /// The same with further parameters in the request for them.
+    pub async fn tokens_with(&self, back: &Url, extra: &[(&'static str, &str)]) -> Value {
+        let answer = self.exchange_with(back, extra).await;
         let status = answer.status();
         let body: Value = answer.json().await.expect("JSON");
         assert_eq!(status, 200, "{body}");

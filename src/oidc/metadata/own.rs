@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Invalid, Properties, Rules, invalid, is_set};
+use super::{Invalid, Properties, Rules, invalid, is_set, uris};
 
 const LABELS: &[&str] = &["login", "api", "app", "custom", "product-key"];
 pub(super) const FLAGS: &[&str] = &[
@@ -42,6 +42,14 @@ pub(super) fn check(given: &mut Properties, rules: &Rules) -> Result<(), Invalid
         None | Some(Json::Null) => {}
         Some(Json::Array(list)) if list.iter().all(Json::is_string) => {}
         Some(_) => return invalid("client_federation_options must be an array"),
+    }
+    // login pages link to it
+    match given.get("register_url") {
+        url if !is_set(url) => {
+            given.remove("register_url");
+        }
+        Some(Json::String(url)) if uris::is_web(url, &["http", "https"]) => {}
+        _ => return invalid("register_url must be a web uri"),
     }
     for (name, what) in [
         ("associated_product", "a product"),

@@ -238,6 +238,14 @@ fn each_fault_has_its_message() {
         // members of this server
         (json!({ "client_name": null }), "client_name is required"),
         (
+            json!({ "register_url": { "$ne": null } }),
+            "register_url must be a web uri",
+        ),
+        (
+            json!({ "register_url": "javascript:alert(1)" }),
+            "register_url must be a web uri",
+        ),
+        (
             json!({ "client_label": 5 }),
             "client_label must be a string value",
         ),

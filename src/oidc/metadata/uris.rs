@@ -24,7 +24,7 @@ fn parse(uri: &str) -> Option<Url> {
     clean.then(|| Url::parse(uri).ok()).flatten()
 }
 
-fn is_web(uri: &str, schemes: &[&str]) -> bool {
+pub(super) fn is_web(uri: &str, schemes: &[&str]) -> bool {
     uri.contains("://") && parse(uri).is_some_and(|u| schemes.contains(&u.scheme()) && u.has_host())
 }
 

@@ -1,10 +1,13 @@
 //! One bad request and the verdict on its answer.
 
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use serde_json::Value;
 
 use crate::answer::{Answer, send};
+
+/// An address that nobody registered.
+pub const ELSEWHERE: &str = "https://elsewhere.test/";
 
 /// What may come back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ enum Verdict {
     Refused,
     /// Refused, whatever the method.
     MustFail,
+    /// Refused for what was sent, not for who sent it or where to.
+    Bad,
     /// Refused, or a list of nothing.
     Foreign,
 }
@@ -87,6 +92,11 @@ impl Shot {
         self
     }
 
+    pub fn bad(mut self) -> Self {
+        self.verdict = Verdict::Bad;
+        self
+    }
+
     pub fn foreign(mut self) -> Self {
         self.verdict = Verdict::Foreign;
         self
@@ -94,7 +104,7 @@ impl Shot {
 
     fn describe(&self) -> String {
         let short = |text: &str| {
-            let start: String = text.chars().take(160).collect();
+            let start: String = text.chars().take(400).collect();
             if start.len() < text.len() {
                 format!("{start}… ({} bytes)", text.len())
             } else {
@@ -123,14 +133,7 @@ impl Shot {
 
     /// Sends it; the fault of the answer, if any.
     pub async fn fire(self, http: &reqwest::Client) -> Option<String> {
-        let mut request = http.request(self.method.clone(), &self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = &self.body {
-            request = request.body(body.clone());
-        }
-        let answer = send(request).await;
+        let answer = self.send(http).await;
         let fault = self.fault(&answer)?;
         let start: String = answer.text.chars().take(240).collect();
         Some(format!(
@@ -140,13 +143,34 @@ impl Shot {
         ))
     }
 
+    pub async fn send(&self, http: &reqwest::Client) -> Answer {
+        let mut request = http.request(self.method.clone(), &self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        send(request).await
+    }
+
     fn fault(&self, answer: &Answer) -> Option<&'static str> {
+        let location = answer.headers.get(LOCATION);
+        let location = location.and_then(|value| value.to_str().ok());
+        if location.is_some_and(|location| location.starts_with(ELSEWHERE)) {
+            return Some("redirects to nobody's address");
+        }
         if answer.headers.contains_key("x-evil") {
             return Some("a header was injected");
         }
         let reads = matches!(self.method, Method::GET | Method::HEAD);
         match answer.status {
             200..=399 => self.success_fault(answer, reads),
+            status @ 400..=499
+                if self.verdict == Verdict::Bad && matches!(status, 401 | 403 | 409 | 424) =>
+            {
+                Some("not refused for what was sent")
+            }
             400..=499 | 501 => self.refusal_fault(answer),
             _ => Some("a server error"),
         }
@@ -165,8 +189,11 @@ impl Shot {
             }
         };
         match self.verdict {
-            Verdict::MustFail => Some("not refused"),
-            Verdict::Foreign if !(reads && empty()) => Some("reached what is another group's"),
+            Verdict::MustFail | Verdict::Bad => Some("not refused"),
+            // of a challenge nobody knows it is only said that it waits
+            Verdict::Foreign if answer.status != 206 && !(reads && empty()) => {
+                Some("reached what is another group's")
+            }
             Verdict::Refused if !(reads || self.harmless) => Some("not refused"),
             _ if answer.text.contains("$argon2") || answer.text.contains("\"password\":") => {
                 Some("shows a password")

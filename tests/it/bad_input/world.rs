@@ -1,5 +1,6 @@
 //! Two groups with something in every room, and the places requests can go to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -9,270 +10,299 @@ use serde_json::{Value, json};
 use ueauth::gate::{Route, Step};
 use ueauth::serve::all_routes;
 
+use super::bodies::resolve;
+pub use super::shots::Shot;
+use super::state::State;
 use crate::answer::{send, to};
 use crate::flow::text;
+use crate::matrix::callers::Caller;
+use crate::matrix::request::{Probe, Segment};
+use crate::matrix::table::Row;
+use crate::matrix::world::World as Rooms;
 use crate::server::Server;
 use crate::tenant::Tenant;
-
-pub use super::shots::Shot;
 
 /// Requests under way at once.
 const AT_ONCE: usize = 16;
 
-/// Ids of what a group has.
-struct Ids {
-    group: String,
-    account: String,
-    client: String,
-    organization: String,
-    domain: String,
-    product: String,
-    role: String,
-    permission: String,
-}
+/// Routes whose good requests are refused here, and why.
+const UNREACHABLE: [(&str, &str); 25] = [
+    ("POST /api/init", "the root group is there"),
+    ("PUT /api/{group}/account/recover", "wants a mailed token"),
+    (
+        "POST /api/{group}/account/start-recovery",
+        "the account has no recovery codes",
+    ),
+    (
+        "PATCH /api/{group}/account/{id}/devices/{device}",
+        "nobody has a device",
+    ),
+    ("POST /api/{group}/devices/enrol", "wants a key of a device"),
+    (
+        "POST /api/{group}/devices/enrolments",
+        "is signed by a device",
+    ),
+    (
+        "PUT /api/{group}/devices/subscription",
+        "is signed by a device",
+    ),
+    (
+        "POST /api/{group}/devices/challenges/{key}",
+        "is signed by a device",
+    ),
+    ("POST /api/{group}/device/challenge", "nobody has a device"),
+    ("PUT /api/{group}/device/challenge", "nobody has a device"),
+    (
+        "POST /api/{group}/mfa/callback",
+        "the group's devices are built in",
+    ),
+    (
+        "POST /api/{group}/{function}/callback",
+        "there is no such function",
+    ),
+    (
+        "POST /api/{group}/mfa/{key}/account/{account}/interaction/{uid}/code",
+        "nobody is challenged",
+    ),
+    (
+        "POST /api/{group}/mfa/proof",
+        "the group's devices show no codes",
+    ),
+    (
+        "POST /api/{group}/mfa/safe-recovery",
+        "wants a mailed token",
+    ),
+    (
+        "PATCH /api/{group}/profile/request/{id}",
+        "whoever asked can not answer",
+    ),
+    (
+        "POST /api/{group}/webauthn/authenticate",
+        "nobody has a passkey",
+    ),
+    (
+        "POST /api/{group}/webauthn/finish",
+        "wants what an authenticator makes",
+    ),
+    ("POST /{group}/auth", "its form is tested with logins"),
+    (
+        "POST /{group}/interaction/{uid}/login",
+        "no sign-in is under way",
+    ),
+    (
+        "POST /{group}/interaction/{uid}/confirm",
+        "no sign-in is under way",
+    ),
+    (
+        "POST /{group}/interaction/{uid}/confirm-mfa",
+        "no sign-in is under way",
+    ),
+    (
+        "POST /{group}/interaction/{uid}/passkey",
+        "no sign-in is under way",
+    ),
+    (
+        "POST /{group}/session/end/confirm",
+        "no sign-out is under way",
+    ),
+    ("PATCH /{group}/reg/{id}", "says that PUT changes clients"),
+];
 
 pub struct World {
-    pub other: Tenant,
-    tenant: Tenant,
-    client: Value,
-    ids: Arc<Ids>,
-    theirs: Ids,
+    pub server: Arc<Server>,
+    rooms: Rooms,
+    theirs: Rooms,
     places: Vec<Place>,
+    document: Value,
     http: reqwest::Client,
-    url: String,
+    secrets: BTreeSet<String>,
+    /// A token that is used up where it does not fit.
+    burnt: String,
 }
 
-/// A route with real ids in its path and a credential that opens it.
+/// A route with a request that it would take.
 pub struct Place {
     route: &'static Route,
     base: String,
-    ids: Arc<Ids>,
+    segments: Vec<Segment>,
+    query: String,
     credential: Option<String>,
     /// For requests in which that credential does not fit what the path names.
     misfit: Option<String>,
+    context: Option<String>,
+    body: Option<Value>,
+    form: Option<Vec<(&'static str, String)>>,
+    /// What the document says about the `data` of a good answer.
+    shown: Value,
+    /// What the document says about the body, by its media type.
+    schemas: Vec<(String, Value)>,
+    queries: Vec<String>,
 }
 
 pub fn encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-async fn equip(server: &Server, tenant: &Tenant) -> (Ids, Value) {
-    let make = async |path: &str, body: Value| {
-        tenant
-            .api(server, Method::POST, path, Some(body), 201)
-            .await
-    };
-    let organization = json!({"name": "Acme", "description": "d", "contactEmail": "a@acme.test", "type": "customer"});
-    let made = make("organizations", organization).await;
-    let organization = text(&made["data"]["organization"]["id"]).to_owned();
-    let domain = text(&made["data"]["domain"]["id"]).to_owned();
-    let made = make(
-        "products",
-        json!({"name": "Orders", "description": "d", "type": "app"}),
-    )
-    .await;
-    let product = text(&made["data"]["id"]).to_owned();
-    let made = make(
-        &format!("products/{product}/roles"),
-        json!({"name": "Clerk", "description": "d"}),
-    )
-    .await;
-    let role = text(&made["data"]["id"]).to_owned();
-    let made = make(
-        &format!("products/{product}/permission"),
-        json!({"target": "orders", "action": "read"}),
-    )
-    .await;
-    let permission = text(&made["data"]["id"]).to_owned();
-    let client = tenant.web_client(json!({})).await;
-    let ids = Ids {
-        group: tenant.group.clone(),
-        account: tenant.user.id.clone(),
-        client: text(&client["client_id"]).to_owned(),
-        organization,
-        domain,
-        product,
-        role,
-        permission,
-    };
-    (ids, client)
+/// Who may use the routes.
+struct Cast {
+    owner: Caller,
+    root: Caller,
+    member: Caller,
+    friend: Caller,
+    client: Caller,
+    /// A client that manages itself, and one that could.
+    own: Value,
+    spare: Value,
+    opaque: String,
+    initial: String,
 }
 
-impl Ids {
-    /// The id a parameter stands for, by the segment before it.
-    fn get(&self, path: &str, name: &str) -> Option<&str> {
-        let before = path
-            .split('/')
-            .zip(path.split('/').skip(1))
-            .find(|(_, segment)| *segment == format!("{{{name}}}"));
-        Some(match (name, before.map_or("", |(before, _)| before)) {
-            ("group", _) | ("id", "group") => &self.group,
-            ("org", _) | ("id", "organizations") => &self.organization,
-            ("product", _) | ("id", "products") => &self.product,
-            ("domain", _) | ("id", "domains") => &self.domain,
-            ("role", _) | ("id", "roles") => &self.role,
-            ("id", "permissions") => &self.permission,
-            ("id", "client") | ("clientId", _) => &self.client,
-            ("id", "account") => &self.account,
-            _ => return None,
-        })
+impl Cast {
+    async fn of(rooms: &Rooms) -> Self {
+        let tenant = &rooms.tenant;
+        let own = tenant.web_client(json!({})).await;
+        let tokens = tenant.tokens(&rooms.server, &own, &tenant.user, &[]).await;
+        let token = |token: &String| token.clone();
+        let member = Caller::person("mem", &rooms.colleague, token(&rooms.colleague_token));
+        let friend = Caller {
+            code: rooms.friend.code,
+            token: rooms.friend.token.clone(),
+            id: rooms.friend.id.clone(),
+            email: rooms.friend.email.clone(),
+            ..Caller::default()
+        };
+        Self {
+            owner: Caller::person("own", &tenant.owner, token(&tenant.owner_token)),
+            root: Caller {
+                code: "root",
+                token: Some(tenant.root_token.clone()),
+                email: rooms.server.root.email.clone(),
+                ..Caller::default()
+            },
+            member: member.within(&rooms.id("A")),
+            friend,
+            client: Caller::client("cli", &own, String::new()),
+            spare: tenant.web_client(json!({})).await,
+            opaque: text(&tokens["access_token"]).to_owned(),
+            initial: tenant.registration_token(json!({})).await,
+            own,
+        }
+    }
+
+    fn for_route(&self, row: &Row) -> &Caller {
+        match row.path.as_str() {
+            "/api/account/groups"
+            | "/api/group"
+            | "/api/groups"
+            | "/api/group/{id}/alias-dns"
+            | "/api/group/{id}/alias-dns/{target}"
+            | "/api/{group}/profiles" => &self.root,
+            path if path.starts_with("/api/plugins/") => &self.root,
+            "/api/{group}/access/organizations/{org}/terms" => &self.member,
+            // the owner has none yet
+            "/api/{group}/profile" if row.method != "POST" => &self.member,
+            path if path.contains("/profile/request/{id}")
+                || path.contains("/profile/snapshot/")
+                || path.contains("/profile/access/") =>
+            {
+                &self.friend
+            }
+            "/{group}/token" | "/{group}/token/introspection" | "/{group}/token/revocation" => {
+                &self.client
+            }
+            _ => &self.owner,
+        }
+    }
+
+    fn credential(&self, row: &Row) -> Option<String> {
+        let bearer = |token: &str| Some(format!("Bearer {token}"));
+        match row.path.as_str() {
+            "/api/init" => None,
+            "/{group}/reg" => bearer(&self.initial),
+            "/{group}/reg/{id}" => bearer(text(&self.own["registration_access_token"])),
+            "/{group}/me" => bearer(&self.opaque),
+            "/{group}/token/initial-access" | "/{group}/token/simple-iat" => {
+                self.owner.authorization(&row.path)
+            }
+            path if path.starts_with("/api/") || path.starts_with("/{group}/token") => {
+                self.for_route(row).authorization(path)
+            }
+            _ => None,
+        }
+    }
+
+    fn secrets(&self) -> BTreeSet<String> {
+        let people = [&self.owner, &self.root, &self.member, &self.friend];
+        let mut out: BTreeSet<_> = people
+            .iter()
+            .filter_map(|caller| caller.token.clone())
+            .collect();
+        out.extend([self.opaque.clone(), self.initial.clone()]);
+        for client in [&self.own, &self.spare] {
+            for name in ["client_secret", "registration_access_token"] {
+                out.insert(text(&client[name]).to_owned());
+            }
+        }
+        out
     }
 }
 
 impl World {
-    pub async fn create(server: &Server) -> Self {
-        let tenant = Tenant::create(server).await;
-        let other = tenant.another(server, "other").await;
-        let (ids, client) = equip(server, &tenant).await;
-        let (theirs, _) = equip(server, &other).await;
-        let ids = Arc::new(ids);
-        let opaque = tenant.tokens(server, &client, &tenant.user, &[]).await;
-        let initial = tenant.registration_token(json!({})).await;
-        let spare = tenant.web_client(json!({})).await;
-        let bearer = |token: &str| Some(format!("Bearer {token}"));
-        let basic = format!("{}:{}", ids.client, text(&client["client_secret"]));
-        let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, basic);
-        let credential = |path: &str| match path {
-            "/api/init" => None,
-            "/api/groups" | "/api/group/{id}/alias-dns" | "/api/group/{id}/alias-dns/{target}" => {
-                bearer(&tenant.root_token)
-            }
-            "/{group}/reg" => bearer(&initial),
-            "/{group}/reg/{id}" => bearer(text(&client["registration_access_token"])),
-            "/{group}/me" => bearer(text(&opaque["access_token"])),
-            "/{group}/token" | "/{group}/token/introspection" | "/{group}/token/revocation" => {
-                Some(format!("Basic {basic}"))
-            }
-            "/{group}/token/initial-access" | "/{group}/token/simple-iat" => {
-                bearer(&tenant.owner_token)
-            }
-            path if path.starts_with("/api/") => bearer(&tenant.owner_token),
-            _ => None,
-        };
-        let document = send(to(server, Method::GET, "/swagger.json"))
+    pub async fn create(server: Server) -> Self {
+        let server = Arc::new(server);
+        let tenant = Tenant::create(&server).await;
+        let other = tenant.another(&server, "other").await;
+        let theirs = Box::pin(Rooms::of(Arc::clone(&server), other)).await;
+        let rooms = Box::pin(Rooms::of(Arc::clone(&server), tenant)).await;
+        crate::passkeys::switch_on(&server, &rooms.tenant.root_token).await;
+        crate::passkeys::allow(&server, &rooms.tenant).await;
+        crate::devices::switch_on(&server, &rooms.tenant, "device", json!({})).await;
+
+        let cast = Cast::of(&rooms).await;
+        let document = send(to(&server, Method::GET, "/swagger.json"))
             .await
             .expect(200)
             .json();
-        let places = Place::of_document(&document)
-            .into_iter()
-            .map(|(method, path)| {
-                let mut routes = all_routes().into_iter();
-                let route = routes
-                    .find(|route| route.method.as_str() == method.as_str() && route.path == path);
-                Place {
-                    route: route.unwrap_or_else(|| panic!("{method} {path} is not in the tables")),
-                    base: server.url.clone(),
-                    ids: Arc::clone(&ids),
-                    credential: credential(&path),
-                    // a registration token that is used on another client is used up
-                    misfit: (path == "/{group}/reg/{id}")
-                        .then(|| bearer(text(&spare["registration_access_token"])))
-                        .flatten(),
-                }
-            })
-            .collect();
+        let mut places = Vec::new();
+        for (method, path) in Place::of_document(&document) {
+            places.push(Box::pin(Place::new(&rooms, &cast, &document, &method, &path)).await);
+        }
         Self {
             http: Server::http(),
-            url: server.url.clone(),
-            other,
-            tenant,
-            client,
-            ids,
+            secrets: cast.secrets(),
+            burnt: text(&cast.spare["registration_access_token"]).to_owned(),
+            server,
+            rooms,
             theirs,
             places,
+            document,
         }
+    }
+
+    /// The served OpenAPI document.
+    pub fn document(&self) -> &Value {
+        &self.document
     }
 
     pub fn places(&self) -> &[Place] {
         &self.places
     }
 
-    /// The other group's id for a parameter.
-    pub fn foreign(&self, path: &str, name: &str) -> Option<String> {
-        // groups have their own test: the owner of one is nobody in the other
-        let own_group = name == "id" && path.starts_with("/api/group/");
-        (!own_group)
-            .then(|| self.theirs.get(path, name).map(ToOwned::to_owned))
-            .flatten()
+    /// The token of the owner of the other group.
+    pub fn their_token(&self) -> &str {
+        &self.theirs.tenant.owner_token
     }
 
-    /// Bodies that would be accepted, each with the place it belongs to.
-    pub fn templates(&self) -> Vec<(&Place, Value)> {
-        let list = [
-            (
-                "POST /api/{group}/account",
-                json!({"email": "n@shop.test", "username": "n@shop.test", "password": "N3w!passw0rd"}),
-            ),
-            (
-                "POST /api/group",
-                json!({
-                    "name": "New", "prettyName": "new", "owner": "o@new.test", "primaryEmail": "o@new.test",
-                    "primaryDomain": "https://new.test", "primaryTOS": "https://new.test/t", "primaryPrivacyPolicy": "https://new.test/p",
-                }),
-            ),
-            (
-                "POST /api/{group}/organizations",
-                json!({
-                    "name": "New", "description": "d", "contactEmail": "a@new.test", "contactName": "n", "contactAddress": "a",
-                    "contactPhone": "1", "externalId": "e", "alias": "al", "type": "customer",
-                }),
-            ),
-            (
-                "POST /api/{group}/organizations/{org}/domains",
-                json!({"name": "New", "description": "d", "externalId": "e"}),
-            ),
-            (
-                "POST /api/{group}/products",
-                json!({"name": "New", "description": "d", "type": "app", "url": "https://new.test"}),
-            ),
-            (
-                "POST /api/{group}/products/{product}/roles",
-                json!({"name": "New", "description": "d"}),
-            ),
-            (
-                "POST /api/{group}/products/{product}/permission",
-                json!({"target": "new", "action": "read", "description": "d"}),
-            ),
-            (
-                "POST /api/{group}/operations",
-                json!({"operation": "rotate_keys"}),
-            ),
-            (
-                "POST /api/{group}/operations/client/{id}",
-                json!({"operation": "rotate_secret"}),
-            ),
-            (
-                "POST /api/group/{id}/alias-dns",
-                json!({"aliasDnsOIDC": "login.new.test", "aliasDnsUi": "ui.new.test"}),
-            ),
-            (
-                "POST /api/init",
-                json!({"setupCode": "x", "password": "N3w!passw0rd"}),
-            ),
-            (
-                "POST /{group}/reg",
-                json!({
-                    "client_name": "New", "redirect_uris": ["https://new.test/cb"], "application_type": "web", "scope": "openid",
-                    "token_endpoint_auth_method": "client_secret_basic", "client_uri": "https://new.test", "subject_type": "public",
-                    "id_token_signed_response_alg": "RS256",
-                }),
-            ),
-            (
-                "POST /{group}/token/initial-access",
-                json!({"sub": "s", "email": "e@shop.test"}),
-            ),
-        ];
-        list.into_iter()
-            .map(|(name, body)| {
-                let mut places = self.places.iter();
-                let place = places
-                    .find(|place| format!("{} {}", place.route.method, place.route.path) == name);
-                (
-                    place.unwrap_or_else(|| panic!("{name} does not exist")),
-                    body,
-                )
-            })
-            .collect()
+    /// The other group's id for a parameter.
+    pub fn foreign(&self, path: &str, name: &str) -> Option<String> {
+        let segment = format!("{{{name}}}");
+        let mut pairs = path.split('/').zip(path.split('/').skip(1));
+        let (before, _) = pairs.find(|(_, after)| *after == segment)?;
+        // groups have their own test: the owner of one is nobody in the other
+        let own_group = (name, before) == ("id", "group");
+        let theirs = self.theirs.usual(path, before, name);
+        let is_id = theirs != self.rooms.usual(path, before, name);
+        (!own_group && is_id).then_some(theirs)
     }
 
     /// Sends all and tells the faults of the answers.
@@ -283,53 +313,71 @@ impl World {
         answers.filter_map(async |fault| fault).collect().await
     }
 
-    /// What the rooms hold.
-    pub async fn snapshot(&self) -> Vec<(String, Value)> {
-        let Ids {
-            group,
-            organization,
-            product,
-            client,
-            account,
-            ..
-        } = &*self.ids;
-        let mut out = Vec::new();
-        for path in [
-            "/api/groups".to_owned(),
-            format!("/api/group/{group}"),
-            format!("/api/{group}/accounts"),
-            format!("/api/{group}/account/{account}"),
-            format!("/api/{group}/organizations"),
-            format!("/api/{group}/organizations/{organization}/domains"),
-            format!("/api/{group}/organization/{organization}/accounts"),
-            format!("/api/{group}/products"),
-            format!("/api/{group}/products/{product}/roles"),
-            format!("/api/{group}/products/{product}/permissions"),
-            format!("/api/{group}/clients"),
-            format!("/api/{group}/access/client/{client}"),
-            format!("/api/{}/accounts", self.theirs.group),
-            format!("/api/{}/organizations", self.theirs.group),
-            format!("/api/{}/products", self.theirs.group),
-            format!("/api/{}/clients", self.theirs.group),
-        ] {
-            let request = self
-                .http
-                .get(format!("{}{path}", self.url))
-                .bearer_auth(&self.tenant.root_token);
-            out.push((path, send(request).await.expect(200).json()));
+    /// Whatever is stored.
+    pub async fn state(&self) -> State {
+        State::read(&self.server.store, &self.burnt).await
+    }
+
+    /// Secrets that the server has logged.
+    pub fn logged_secrets(&self) -> Vec<String> {
+        let log = self.server.log();
+        let secrets = self.secrets.iter().map(String::as_str);
+        let sent = [super::bodies::MARK];
+        secrets
+            .chain(sent)
+            .filter(|secret| log.contains(secret))
+            .map(|secret| {
+                let line = log.lines().find(|line| line.contains(secret));
+                format!("logged: {}", line.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Sends the requests that the bad ones were made of; tells which are refused.
+    pub async fn good_requests(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut places: Vec<_> = self
+            .places
+            .iter()
+            .filter(|place| place.takes_body())
+            .collect();
+        // what signs people out or switches things off comes last
+        let ends = |place: &&Place| {
+            let path = place.path();
+            path.ends_with("/panic")
+                || path == "/{group}/reg/{id}"
+                || path.ends_with("/setpass")
+                || path.starts_with("/api/plugins/")
+        };
+        places.sort_by_key(ends);
+        for place in places {
+            let answer = self.good(place).await.send(&self.http).await;
+            if (answer.status < 400) != place.is_reachable() {
+                faults.push(format!(
+                    "a good request: {} -> {} {}",
+                    place.name(),
+                    answer.status,
+                    answer.text.chars().take(160).collect::<String>()
+                ));
+            }
         }
-        // the client's own view has its secret: nothing may have changed that either
-        let own = self.http.get(format!("{}/{group}/reg/{client}", self.url));
-        let own = own.bearer_auth(text(&self.client["registration_access_token"]));
-        out.push((
-            "registration".to_owned(),
-            send(own).await.expect(200).json(),
-        ));
-        out
+        faults
+    }
+
+    async fn good(&self, place: &Place) -> Shot {
+        let is_version = |body: &Value| body.get("currentVersion").is_some();
+        match place.body.clone().filter(is_version) {
+            None => place.good(),
+            Some(mut body) => {
+                // every other one makes a new version
+                body["currentVersion"] = self.rooms.version().await;
+                place.shot().json(body.to_string().into_bytes())
+            }
+        }
     }
 
     pub async fn must_be_ready(&self) {
-        let ready = send(self.http.get(format!("{}/ready-check", self.url)))
+        let ready = send(to(&self.server, Method::GET, "/ready-check"))
             .await
             .expect(200);
         assert_eq!(ready.json()["db"], "connected");
@@ -337,6 +385,64 @@ impl World {
 }
 
 impl Place {
+    async fn new(
+        rooms: &Rooms,
+        cast: &Cast,
+        document: &Value,
+        method: &Method,
+        path: &str,
+    ) -> Self {
+        let mut routes = all_routes().into_iter();
+        let route = routes.find(|route| route.method == method.as_str() && route.path == path);
+        let row = Row::new(method.as_str(), path, "");
+        let caller = cast.for_route(&row);
+        let reg = path == "/{group}/reg/{id}";
+        let mut probe = if caller.code == "friend" && method == Method::DELETE {
+            Probe::default()
+        } else {
+            rooms.probe(&row, caller).await
+        };
+        if reg {
+            let own = text(&cast.own["client_id"]);
+            probe = probe.with("id", own.to_owned());
+            if let Some(body) = &mut probe.body {
+                body["client_id"] = json!(own);
+            }
+        }
+        let operation = &document["paths"][path][method.as_str().to_lowercase()];
+        let content = &resolve(document, &operation["requestBody"])["content"];
+        let schemas = content.as_object().into_iter().flatten();
+        let queries = operation["parameters"].as_array().into_iter().flatten();
+        let queries = queries.map(|parameter| resolve(document, parameter));
+        Self {
+            route: route.unwrap_or_else(|| panic!("{method} {path} is not in the tables")),
+            base: rooms.server.url.clone(),
+            segments: rooms.segments(&row, &probe),
+            query: probe.query,
+            credential: cast.credential(&row),
+            // a registration token that is used on another client is used up
+            misfit: reg.then(|| {
+                let token = text(&cast.spare["registration_access_token"]);
+                format!("Bearer {token}")
+            }),
+            context: caller.context.clone(),
+            body: probe.body,
+            form: probe.form,
+            shown: {
+                let answer = resolve(document, &operation["responses"]["200"]);
+                let answer = &answer["content"]["application/json"]["schema"];
+                resolve(document, answer)["properties"]["data"].clone()
+            },
+            schemas: schemas
+                .map(|(kind, content)| (kind.clone(), content["schema"].clone()))
+                .collect(),
+            queries: queries
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| text(&parameter["name"]).to_owned())
+                .collect(),
+        }
+    }
+
     /// Methods and paths of an OpenAPI document.
     pub fn of_document(document: &Value) -> Vec<(Method, String)> {
         let paths = document["paths"].as_object().expect("paths");
@@ -356,23 +462,40 @@ impl Place {
         self.route.path
     }
 
+    pub fn name(&self) -> String {
+        format!("{} {}", self.route.method, self.route.path)
+    }
+
     fn method(&self) -> &str {
         self.route.method.as_str()
     }
 
-    pub fn parameters(&self) -> Vec<String> {
-        let segments = self.route.path.split('/');
-        segments
-            .filter_map(|segment| Some(segment.strip_prefix('{')?.strip_suffix('}')?.to_owned()))
-            .collect()
+    pub fn parameters(&self) -> Vec<&str> {
+        let named = self.segments.iter();
+        named.filter_map(|(name, _)| name.as_deref()).collect()
+    }
+
+    /// Parameters of the query, as documented.
+    pub fn queries(&self) -> &[String] {
+        &self.queries
+    }
+
+    /// Whether its good request is taken.
+    pub fn is_reachable(&self) -> bool {
+        let name = self.name();
+        !UNREACHABLE.iter().any(|(route, _)| *route == name)
     }
 
     pub fn is_patch(&self) -> bool {
         self.method() == "PATCH"
     }
 
+    pub fn is_get(&self) -> bool {
+        self.method() == "GET"
+    }
+
     pub fn reads(&self) -> bool {
-        self.method() == "GET" && self.route.path.starts_with("/api/")
+        self.is_get() && self.route.path.starts_with("/api/")
     }
 
     pub fn is_guarded(&self) -> bool {
@@ -403,46 +526,57 @@ impl Place {
         }
     }
 
-    pub fn takes_form(&self) -> bool {
-        !self.form_names().is_empty()
+    fn schema(&self, kind: &str) -> Option<&Value> {
+        let mut schemas = self.schemas.iter();
+        schemas
+            .find(|(other, _)| other == kind)
+            .map(|(_, schema)| schema)
     }
 
-    /// Parameters of a provider endpoint.
-    pub fn form_names(&self) -> &'static [&'static str] {
-        if self.method() != "POST" {
-            return &[];
+    /// What the document says about JSON that is sent.
+    pub fn json_schema(&self) -> Option<&Value> {
+        self.schema("application/json")
+    }
+
+    /// What the document says about what is shown.
+    pub fn shown(&self) -> &Value {
+        &self.shown
+    }
+
+    /// Fields of the form that is sent, as documented.
+    pub fn form_names(&self, document: &Value) -> Vec<String> {
+        let Some(schema) = self.schema("application/x-www-form-urlencoded") else {
+            return Vec::new();
+        };
+        let names = resolve(document, schema)["properties"].as_object();
+        names
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// A body that would be taken.
+    pub fn good_body(&self) -> Option<&Value> {
+        self.body.as_ref()
+    }
+
+    /// The request that would be taken.
+    pub fn good(&self) -> Shot {
+        let mut shot = self.shot();
+        if let Some(body) = &self.body {
+            shot = shot.json(body.to_string().into_bytes());
         }
-        match self.route.path {
-            "/{group}/auth" => &[
-                "client_id",
-                "response_type",
-                "redirect_uri",
-                "scope",
-                "state",
-                "nonce",
-                "prompt",
-                "code_challenge",
-            ],
-            "/{group}/token" => &[
-                "grant_type",
-                "code",
-                "redirect_uri",
-                "code_verifier",
-                "refresh_token",
-                "scope",
-                "client_id",
-            ],
-            "/{group}/token/introspection" | "/{group}/token/revocation" => {
-                &["token", "token_type_hint"]
-            }
-            "/{group}/session/end" => &[
-                "id_token_hint",
-                "client_id",
-                "post_logout_redirect_uri",
-                "state",
-            ],
-            "/{group}/session/end/confirm" => &["xsrf", "logout"],
-            _ => &[],
+        if let Some(form) = &self.form {
+            let pairs: Vec<_> = form
+                .iter()
+                .map(|(name, value)| format!("{name}={}", encode(value)))
+                .collect();
+            shot = shot.form(pairs.join("&").into_bytes());
+        }
+        match self.query.strip_prefix('?') {
+            Some(query) => shot.query(query),
+            None => shot,
         }
     }
 
@@ -452,26 +586,21 @@ impl Place {
 
     /// A request with a value of its own for one parameter of the path.
     pub fn shot_with(&self, name: &str, value: &str) -> Shot {
-        let segments = self.route.path.split('/').map(|segment| {
-            match segment
-                .strip_prefix('{')
-                .and_then(|segment| segment.strip_suffix('}'))
-            {
-                None => segment,
+        let segments = self
+            .segments
+            .iter()
+            .map(|(parameter, text)| match parameter {
                 Some(parameter) if parameter == name => value,
-                Some(parameter) => self
-                    .ids
-                    .get(self.route.path, parameter)
-                    .unwrap_or("nothing-here"),
-            }
-        });
+                _ => text,
+            });
         let path = segments.collect::<Vec<_>>().join("/");
-        // these answer 200 whatever they are asked (RFC 7662 §2.2, RFC 7009 §2.2), or look at no body
+        // these answer 200 whatever they are asked (RFC 7662 §2.2, RFC 7009 §2.2), or look at no body once they know who asks
         let harmless = matches!(
             self.route.path,
             "/{group}/token/introspection"
                 | "/{group}/token/revocation"
                 | "/{group}/session/end"
+                | "/{group}/me"
                 | "/api/{group}/updatecore"
         );
         let html = !self.route.path.starts_with("/api/");
@@ -479,6 +608,10 @@ impl Place {
         let misfit = self.misfit.as_deref().filter(|_| !name.is_empty());
         let credential = misfit.or(self.credential.as_deref());
         let method = self.method().parse().expect("a method");
-        Shot::new(method, url, credential, harmless, html)
+        let shot = Shot::new(method, url, credential, harmless, html);
+        match &self.context {
+            Some(context) => shot.header("x-org-context", context),
+            None => shot,
+        }
     }
 }

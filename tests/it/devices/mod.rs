@@ -26,11 +26,10 @@ async fn global(server: &Server, tenant: &Tenant, mut body: Value) -> Answer {
     send(request.bearer_auth(&tenant.root_token).json(&body)).await
 }
 
-/// A group with a built-in provider of challenges; its user's address is verified.
-async fn tenant(server: &Server, kind: &str, more: Value) -> Tenant {
-    let tenant = Tenant::create(server).await;
+/// Lets a group use a built-in provider of challenges.
+pub async fn switch_on(server: &Server, tenant: &Tenant, kind: &str, more: Value) {
     let provider = json!({"enabled": true, "type": kind});
-    let stored = global(server, &tenant, provider).await.expect(201).json();
+    let stored = global(server, tenant, provider).await.expect(201).json();
     let providers = &stored["data"]["mfaChallenge"]["providers"];
     assert_eq!(providers, &json!([{ "type": kind }]));
     let mut own = more;
@@ -38,6 +37,12 @@ async fn tenant(server: &Server, kind: &str, more: Value) -> Tenant {
     own["type"] = json!(kind);
     let on = json!([{"op": "add", "path": "/config/mfaChallenge", "value": own}]);
     tenant.patch(server, on).await;
+}
+
+/// A group with a built-in provider of challenges; its user's address is verified.
+async fn tenant(server: &Server, kind: &str, more: Value) -> Tenant {
+    let tenant = Tenant::create(server).await;
+    switch_on(server, &tenant, kind, more).await;
     let verified = json!([{"op": "replace", "path": "/verified", "value": true}]);
     let path = format!("account/{}", tenant.user.id);
     let verified = Some(verified);

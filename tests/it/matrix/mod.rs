@@ -3,13 +3,14 @@
 //! `table.txt` says what is expected. `UEAUTH_TEST_WRITE_MATRIX=1` writes what the server answers
 //! into it instead; what has changed is then for people to review.
 
-mod callers;
+pub mod callers;
 mod probes;
+pub mod request;
 mod special;
 mod stock;
-mod table;
+pub mod table;
 mod variants;
-mod world;
+pub mod world;
 
 use std::collections::BTreeMap;
 

@@ -4,57 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::callers::Caller;
+use super::request::Probe;
 use super::stock::unique;
 use super::table::Row;
 use super::world::World;
-use crate::answer::send;
-
-/// What goes into a request besides the credential.
-#[derive(Default)]
-pub struct Probe {
-    /// Values for parameters of the path, before the usual ones.
-    named: Vec<(&'static str, String)>,
-    query: String,
-    body: Option<Value>,
-    form: Option<Vec<(&'static str, String)>>,
-}
-
-impl Probe {
-    pub(super) fn of(id: String) -> Self {
-        Self::default().with("id", id)
-    }
-
-    pub(super) fn sends(body: Value) -> Self {
-        Self::default().body(body)
-    }
-
-    pub(super) fn asks(query: &str) -> Self {
-        Self {
-            query: query.to_owned(),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
-        self.named.push((name, value));
-        self
-    }
-
-    pub(super) fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    pub(super) fn form(pairs: &[(&'static str, &str)]) -> Self {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()));
-        Self {
-            form: Some(pairs.collect()),
-            ..Self::default()
-        }
-    }
-}
 
 pub(super) fn replace(path: &str, value: impl Into<Value>) -> Value {
     json!([{"op": "replace", "path": path, "value": value.into()}])
@@ -73,91 +26,7 @@ pub(super) fn permission() -> Value {
 }
 
 impl World {
-    /// Asks for each caller; the statuses in the order of the columns.
-    pub async fn ask(&self, row: &Row) -> Vec<u16> {
-        let mut cells = Vec::new();
-        for caller in &self.callers {
-            let probe = Box::pin(self.probe(row, caller)).await;
-            cells.push(self.send(row, caller, probe).await);
-        }
-        cells
-    }
-
-    async fn send(&self, row: &Row, caller: &Caller, probe: Probe) -> u16 {
-        let path = self.fill(row, &probe);
-        let method: Method = row.method.parse().expect("a method");
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.server.url));
-        let at_provider = matches!(
-            row.path.as_str(),
-            "/{group}/token" | "/{group}/token/introspection" | "/{group}/token/revocation"
-        );
-        request = match (&caller.secret, &caller.token) {
-            (Some(secret), _) if at_provider => request.basic_auth(&caller.id, Some(secret)),
-            (_, Some(token)) => request.bearer_auth(token),
-            (_, None) => request,
-        };
-        if let Some(context) = &caller.context {
-            request = request.header("x-org-context", context);
-        }
-        if let Some(body) = &probe.body {
-            request = request.json(body);
-        }
-        if let Some(form) = &probe.form {
-            request = request.form(form);
-        }
-        send(request).await.status
-    }
-
-    fn fill(&self, row: &Row, probe: &Probe) -> String {
-        let mut before = "";
-        let mut out = Vec::new();
-        for segment in row.path.split('/') {
-            let parameter = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
-            let value = parameter.map(|name| {
-                let given = probe.named.iter().find(|(other, _)| *other == name);
-                given.map_or_else(|| self.usual(row, before, name), |(_, value)| value.clone())
-            });
-            out.push(value.unwrap_or_else(|| segment.to_owned()));
-            before = segment;
-        }
-        format!("{}{}", out.join("/"), probe.query)
-    }
-
-    /// What a parameter stands for, by its name and the segment before it.
-    fn usual(&self, row: &Row, before: &str, name: &str) -> String {
-        let in_organization = row.path.contains("/{org}/");
-        match (name, before) {
-            ("group", _) | ("id", "group") => self.id("group"),
-            ("org", _) | ("id", "organizations") => self.id("A"),
-            ("product", _) | ("id", "products") => self.id("product"),
-            ("domain", _) | ("id", "domains") => self.id("domain"),
-            ("id", "roles") if in_organization => self.id("custom role"),
-            ("role", _) | ("id", "roles") => self.id("role"),
-            ("id", "permissions") => self.id("permission"),
-            ("id", "client" | "reg") => self.id("client"),
-            ("clientId", _) => self.id("service"),
-            ("id", "key") => self.id("key"),
-            ("id", "account" | "user" | "profiles") | ("account_id", _) => {
-                self.colleague.id.clone()
-            }
-            ("id", "notification") => self.id("notification"),
-            ("id", "profile") => self.id("org profile"),
-            ("id", "request" | "snapshot") => self.id("request"),
-            ("id", "access") => self.id("access"),
-            ("sor" | "gor", _) => "received".to_owned(),
-            ("target", _) => "ui".to_owned(),
-            ("prettyName", _) => "vacant".to_owned(),
-            ("account", _) => self.colleague.id.clone(),
-            ("uid" | "file" | "folder" | "key" | "function" | "passkey" | "device", _) => {
-                "nothing".to_owned()
-            }
-            _ => panic!("say what {{{name}}} in {} stands for", row.path),
-        }
-    }
-
-    async fn probe(&self, row: &Row, caller: &Caller) -> Probe {
+    pub async fn probe(&self, row: &Row, caller: &Caller) -> Probe {
         if !row.path.starts_with("/api/") {
             return self.at_provider(row);
         }
@@ -190,6 +59,7 @@ impl World {
             "PUT /{group}/reg/{id}" => {
                 let mut body = metadata();
                 body["client_id"] = json!(self.id("client"));
+                body["auth_group"] = json!(self.id("group"));
                 Probe::sends(body)
             }
             _ => Probe::default(),
@@ -319,7 +189,7 @@ impl World {
         }
     }
 
-    async fn version(&self) -> Value {
+    pub async fn version(&self) -> Value {
         let token = &self.tenant.root_token;
         self.by(token, Method::GET, "/api/plugins/global", Value::Null)
             .await["version"]

@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::callers::Caller;
-use super::probes::{Probe, named, operation, permission, replace};
+use super::probes::{named, operation, permission, replace};
+use super::request::Probe;
 use super::stock::unique;
 use super::table::Row;
 use super::world::World;

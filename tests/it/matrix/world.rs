@@ -1,6 +1,7 @@
 //! A group with two organizations, something in every room, and the callers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::server::Server;
 use crate::tenant::{Person, Tenant};
 
 pub struct World {
-    pub server: Server,
+    pub server: Arc<Server>,
     pub tenant: Tenant,
     pub callers: Vec<Caller>,
     /// What the parameters of paths stand for.
@@ -79,6 +80,17 @@ impl World {
         let tenant = Tenant::create(&server).await;
         let other = tenant.another(&server, "other").await;
         let expired = expired(&mut server, &tenant).await;
+        let mut world = Box::pin(Self::of(Arc::new(server), tenant)).await;
+        Box::pin(world.call_people_in(&other, expired)).await;
+        Box::pin(world.call_clients_in()).await;
+        let column = |caller: &Caller| COLUMNS.iter().position(|(code, _)| *code == caller.code);
+        world.callers.sort_by_key(column);
+        assert_eq!(world.callers.len(), COLUMNS.len());
+        world
+    }
+
+    /// The group with something in every room, and nobody who calls.
+    pub async fn of(server: Arc<Server>, tenant: Tenant) -> Self {
         let colleague = tenant.account(&server, "cole@shop.test").await;
         let friend = tenant.account(&server, "fritz@shop.test").await;
         let mut world = Self {
@@ -95,11 +107,6 @@ impl World {
         world.switch_on().await;
         world.furnish().await;
         Box::pin(world.stock_up()).await;
-        Box::pin(world.call_people_in(&other, expired)).await;
-        Box::pin(world.call_clients_in()).await;
-        let column = |caller: &Caller| COLUMNS.iter().position(|(code, _)| *code == caller.code);
-        world.callers.sort_by_key(column);
-        assert_eq!(world.callers.len(), COLUMNS.len());
         world
     }
 
@@ -119,7 +126,7 @@ impl World {
 
     /// Notifications are on, and only those who may can add accounts.
     async fn switch_on(&self) {
-        let on = json!({"enabled": true, "notificationServiceUri": self.service.url, "currentVersion": 1});
+        let on = json!({"enabled": true, "notificationServiceUri": self.service.url, "currentVersion": self.version().await});
         let path = "/api/plugins/global/notifications";
         self.by(&self.tenant.root_token, Method::POST, path, on)
             .await;

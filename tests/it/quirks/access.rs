@@ -187,6 +187,58 @@ async fn tokens_that_point_to_their_access_fail() {
     .expect(403);
 }
 
+/// Where several filters are asked for, the address of what a token may do is broken.
+#[tokio::test]
+async fn the_address_of_access_loses_filters() {
+    let settings = [("limits.access_object_bytes", "10")];
+    let server = Server::start_with(Store::Embedded, &settings)
+        .await
+        .expect("a server");
+    let tenant = Tenant::create(&server).await;
+    let (first, domain) = organization(&server, &tenant, "First").await;
+    let (second, _) = organization(&server, &tenant, "Second").await;
+    for organization in [&first, &second] {
+        let path = format!(
+            "access/organization/{organization}/account/{}",
+            tenant.user.id
+        );
+        let nothing = Some(json!({"roles": [], "domains": []}));
+        tenant.api(&server, Method::PUT, &path, nothing, 200).await;
+    }
+    let (_, product) = role(&server, &tenant, "Admin").await;
+    let client = tenant.web_client(json!({})).await;
+    let flow = Flow::new(
+        &tenant.issuer,
+        &client,
+        &[("scope", "openid access"), ("resource", &tenant.issuer)],
+    );
+    let back = Visitor::new(&server)
+        .authorize(&flow.url, &tenant.user.email, &tenant.user.password)
+        .await
+        .away();
+    let filters = [
+        ("x_access_filter_organization", first.as_str()),
+        ("x_access_filter_domain", &domain),
+        ("x_access_filter_product", &product),
+    ];
+    let tokens = flow.tokens_with(&back, &filters).await;
+    let shown = claims(&tokens["access_token"]);
+    let address = url::Url::parse(text(&shown["x-access-url"])).expect("an address");
+    let asked: Vec<_> = address.query_pairs().collect();
+    let expected = [("org", &first), ("domain", &domain), ("product", &product)];
+    let expected = expected.map(|(name, value)| (name.into(), value.as_str().into()));
+    assert_eq!(asked, expected);
+    // and what is found there is what was asked for
+    let request = Server::http()
+        .get(address)
+        .bearer_auth(text(&tokens["access_token"]));
+    let found = send(request).await.expect(200).json().to_string();
+    assert!(
+        found.contains(&first) && !found.contains(&second),
+        "{found}"
+    );
+}
+
 /// Members of one organization learn what another one has by asking for "their" products.
 #[tokio::test]
 async fn products_of_foreign_organizations_are_listed() {

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod groups;
+mod http;
 mod keys;
 mod organizations;
 
