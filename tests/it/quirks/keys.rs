@@ -47,7 +47,7 @@ impl Shop {
 
     async fn service(&self, server: &Server, name: &str) -> Value {
         let body = json!({
-            "name": name, "organizationId": self.organization, "roles": [self.role], "productId": "another",
+            "name": name, "organizationId": self.organization, "roles": [self.role],
         });
         let made = self
             .tenant
