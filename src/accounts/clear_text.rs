@@ -6,7 +6,7 @@ use crate::accounts::create::UNUSABLE;
 use crate::accounts::model::Account;
 use crate::app::App;
 use crate::secrets;
-use crate::store::{Filter, Query, StoreError, and, any_of, eq, exists, starts_with};
+use crate::store::{Filter, Query, StoreError, and, any_of, exists, starts_with};
 
 /// Stands where such a password was. It is the same for everybody, so that a database is moved to the same documents
 /// however often.
@@ -39,9 +39,8 @@ pub async fn blank(app: &App) -> Result<u64, StoreError> {
         let Some(id) = account.get("_id").and_then(|id| id.as_str()) else {
             continue;
         };
-        let same = eq("_id", id).and(suspects());
         let mut was_clear = false;
-        let changed = accounts.update_where(same, |account| {
+        let changed = accounts.update(id, |account| {
             was_clear = is_clear(&account.password);
             if was_clear {
                 BLANKED.clone_into(&mut account.password);
