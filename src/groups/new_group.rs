@@ -312,6 +312,25 @@ mod tests {
         );
         assert!(with("config", json!({ "keys": [] })).is_err());
         assert!(with("active", json!(true)).is_err());
+        for (name, value) in [
+            ("config", json!({ "ttl": { "session": -1 } })),
+            ("config", json!({ "ttl": [] })),
+            ("config", json!({ "ui": { "skin": [] } })),
+            ("config", json!({ "mfaChallenge": { "type": null } })),
+            (
+                "config",
+                json!({ "passwordPolicy": { "pattern": { "custom": "(" } } }),
+            ),
+            (
+                "config",
+                json!({ "failedLoginThresholds": { "threshold": -1 } }),
+            ),
+            ("pluginOptions", json!({ "webAuthN": { "meta": [] } })),
+            ("primaryTOS", json!("javascript:alert(1)")),
+            ("registerUrl", json!("javascript:alert(1)")),
+        ] {
+            assert!(with(name, value.clone()).is_err(), "{name} {value}");
+        }
         let saml = json!({ "federate": { "saml": [{ "name": "s", "provider": "custom", "idpCertificates": ["c"], "ssoLoginUrl": "u", "ssoLogoutUrl": "u" }] } });
         assert!(with("config", saml.clone()).is_ok());
         let mut planted = saml;

@@ -3,6 +3,7 @@
 //! The requests are made from the OpenAPI document that the server gives out and from its route tables.
 
 mod bodies;
+mod cast;
 mod kinds;
 mod open_login;
 mod shots;
