@@ -30,15 +30,9 @@ const ADDRESSES: &[&str] = &[
     "/registerUrl",
 ];
 
-/// Words that are known, by where they stand.
-pub const CHALLENGES: &[&str] = &[
-    "http-proxy",
-    "privakeySuper",
-    "privakeysuper",
-    "totp",
-    "device",
-];
-pub const ORIENTATIONS: &[&str] = &["right", "left", "middle"];
+/// Words that are known, in any letter case, by where they stand.
+const CHALLENGES: &[&str] = &["http-proxy", "privakeysuper", "totp", "device"];
+const ORIENTATIONS: &[&str] = &["right", "left", "middle"];
 const WORDS: &[(&str, &[&str])] = &[
     ("/config/mfaChallenge/type", CHALLENGES),
     ("/config/ui/skin/loginOrientation", ORIENTATIONS),
@@ -75,7 +69,10 @@ pub fn check(old: &Json, new: &Json) -> ApiResult<()> {
         }
     }
     for (at, words) in WORDS {
-        let known = |value: &Json| value.as_str().is_none_or(|word| words.contains(&word));
+        let known = |value: &Json| {
+            let is = |text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+            value.as_str().is_none_or(is)
+        };
         if changed(at).is_some_and(|value| !known(value)) {
             return wrong(at, format!("one of {}", words.join(", ")));
         }

@@ -25,8 +25,8 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/organization/{org}/accounts/search", [Group, Auth(&[Bearer]), Rights, May(&["accounts-organization"]), Limit(LimitClass::Lookups)], search_in),
     route!(GET "/api/{group}/organization/{org}/account/{id}", [Group, Auth(&[Bearer]), Rights, May(&["accounts", "organization"])], read),
     route!(PUT "/api/{group}/organization/{org}/account", [Group, Auth(&[Bearer]), Body(Invitation::check), Rights, May(&["accounts", "organization"])], invite),
-    route!(PUT "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_list), Rights, May(&["accounts", "organization"])], add),
-    route!(DELETE "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_list), Rights, May(&["accounts", "organization"])], remove),
+    route!(PUT "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_texts), Rights, May(&["accounts", "organization"])], add),
+    route!(DELETE "/api/{group}/organization/{org}/accounts", [Group, Auth(&[Bearer]), Body(check_texts), Rights, May(&["accounts", "organization"])], remove),
 ];
 
 async fn list(ctx: Ctx) -> ApiResult<Reply> {
@@ -94,24 +94,19 @@ async fn ask_to_verify(ctx: &Ctx, account: &Account, sender: Sender) -> ApiResul
     })
 }
 
-/// 428 unless the body is a list, 400 unless it is one of ids.
-fn check_list(body: &Json) -> ApiResult<()> {
-    if body.is_array() {
-        return check_texts(body);
-    }
-    Err(ApiError::precondition_required(
-        "Send a list of account ids",
-    ))
+/// 428 unless the body is a list.
+fn listed(body: &Json) -> ApiResult<Vec<String>> {
+    texts(Some(body)).ok_or_else(|| ApiError::precondition_required("Send a list of account ids"))
 }
 
 async fn add(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
-    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
+    let ids = listed(&ctx.req.json())?;
     reply::ok(TYPE, members::add(&ctx.app, &organization, ids).await?)
 }
 
 async fn remove(ctx: Ctx) -> ApiResult<Reply> {
     let organization = rules::own_in_path(&ctx).await?;
-    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
+    let ids = listed(&ctx.req.json())?;
     reply::ok(TYPE, members::remove(&ctx.app, &organization, ids).await?)
 }

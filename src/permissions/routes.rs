@@ -8,6 +8,7 @@ use crate::access::members::texts;
 use crate::gate::{Ctx, Route, Strategy};
 use crate::http::error::ApiResult;
 use crate::http::reply::public_document;
+use crate::http::validate::check_texts;
 use crate::http::{ApiError, Reply, reply};
 use crate::permissions::{Permission, rules};
 use crate::products::Product;
@@ -21,7 +22,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], list),
     route!(POST "/api/{group}/products/{product}/permission", [Group, Auth(BEARER), Body(rules::check_new), Rights, May(&["permissions"]), Product], create),
     route!(POST "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Body(rules::check_many), Rights, May(&["permissions"]), Product], create_many),
-    route!(DELETE "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Body(rules::check_ids), Rights, May(&["permissions"]), Product], delete_many),
+    route!(DELETE "/api/{group}/products/{product}/permissions", [Group, Auth(BEARER), Body(check_texts), Rights, May(&["permissions"]), Product], delete_many),
     route!(GET "/api/{group}/products/{product}/permissions/{id}", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], read),
     route!(DELETE "/api/{group}/products/{product}/permissions/{id}", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], delete),
     route!(GET "/api/{group}/products/{product}/permission/targets", [Group, Auth(BEARER), Rights, May(&["permissions"]), Product], targets),
@@ -115,7 +116,8 @@ async fn delete(ctx: Ctx) -> ApiResult<Reply> {
 /// `DELETE …/products/{product}/permissions`: those of a list of ids that are not core.
 async fn delete_many(ctx: Ctx) -> ApiResult<Reply> {
     let product = changeable(&ctx)?;
-    let ids = texts(Some(&ctx.req.json())).unwrap_or_default();
+    let ids = texts(Some(&ctx.req.json()))
+        .ok_or_else(|| ApiError::precondition_required("Must provide id array"))?;
     let which = rules::ordinary(&ctx.app, product, &ids).await?;
     let (roles, deleted) = rules::delete(&ctx.app, product, &which).await?;
     let data = json!({

@@ -12,7 +12,7 @@ use crate::http::lists;
 use crate::http::odata::{FieldType, Fields};
 use crate::http::reply::public_document;
 use crate::http::request::Pairs;
-use crate::http::validate::{Kind, Shape, Violation, check_texts};
+use crate::http::validate::{Kind, Shape, Violation};
 use crate::permissions::Permission;
 use crate::permissions::seed::coded;
 use crate::products::Product;
@@ -83,14 +83,6 @@ pub fn check_many(body: &Json) -> ApiResult<()> {
         })?;
     }
     Ok(())
-}
-
-/// 428 unless the body is a list, 400 unless it is one of ids.
-pub fn check_ids(body: &Json) -> ApiResult<()> {
-    if body.is_array() {
-        return check_texts(body);
-    }
-    Err(ApiError::precondition_required("Must provide id array"))
 }
 
 /// As roles hold it.
