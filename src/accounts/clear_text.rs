@@ -19,7 +19,7 @@ pub fn is_clear(password: &str) -> bool {
 
 /// Accounts that may have such a password; [`is_clear`] decides.
 fn suspects() -> Filter {
-    let known = ["$2a$", "$2b$", "$2y$", "$argon2id$", UNUSABLE];
+    let known = secrets::hash_prefixes().chain([UNUSABLE]);
     let known = known.map(|prefix| Filter::Not(Box::new(starts_with("password", prefix))));
     let there = and([
         exists("password", true),

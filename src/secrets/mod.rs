@@ -6,7 +6,9 @@ mod random;
 mod sealing;
 
 pub use cookies::{cookie_signature, cookie_verify};
-pub use passwords::{HashError, HashSettings, HashStats, PasswordHasher, Verdict, is_hash};
+pub use passwords::{
+    HashError, HashSettings, HashStats, PasswordHasher, Verdict, hash_prefixes, is_hash,
+};
 pub use random::{Random, RandomSource, ThreadSource};
 pub use sealing::{SealError, Sealer};
 

@@ -416,6 +416,14 @@ impl Drop for Counted<'_> {
     }
 }
 
+const ARGON2ID: &str = "$argon2id$";
+const BCRYPT: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
+
+/// What stored hashes begin with.
+pub fn hash_prefixes() -> impl Iterator<Item = &'static str> {
+    BCRYPT.into_iter().chain([ARGON2ID])
+}
+
 /// Whether a stored password is a hash that some password can match.
 pub fn is_hash(stored: &str) -> bool {
     !matches!(Stored::parse(stored), Stored::Unusable)
@@ -433,13 +441,10 @@ enum Stored {
 
 impl Stored {
     fn parse(stored: &str) -> Self {
-        if stored.starts_with("$argon2id$") {
+        if stored.starts_with(ARGON2ID) {
             return Self::argon2id(stored).unwrap_or(Self::Unusable);
         }
-        if ["$2a$", "$2b$", "$2y$"]
-            .iter()
-            .any(|prefix| stored.starts_with(prefix))
-        {
+        if BCRYPT.iter().any(|prefix| stored.starts_with(prefix)) {
             let cost = stored
                 .parse::<bcrypt::HashParts>()
                 .map(|parts| parts.get_cost());
